@@ -1,0 +1,42 @@
+// Half-open byte ranges [off, off + len): the arithmetic that every layer above shares. Pure.
+import { SeekfsError } from './errors.ts';
+
+export interface ByteRange {
+  readonly off: number;
+  readonly len: number;
+}
+
+export function rangeEnd(range: ByteRange): number {
+  return range.off + range.len;
+}
+
+/** A whole number of bytes that is exact in a double. */
+export function isByteCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** The part that both have, or undefined where they share no byte. */
+export function intersectRanges(a: ByteRange, b: ByteRange): ByteRange | undefined {
+  const off = Math.max(a.off, b.off);
+  const len = Math.min(rangeEnd(a), rangeEnd(b)) - off;
+  return len > 0 ? { off, len } : undefined;
+}
+
+/**
+ * The range clipped at the end of a file. `len` undefined means the rest.
+ * @throws usage for negative or fractional numbers; range_not_satisfiable where `off` is at or past the end of a
+ * non-empty file (a zero-length range at the end included), or past the end of an empty one
+ */
+export function clipRange(request: { off: number; len?: number | undefined }, sizeBytes: number): ByteRange {
+  const { off, len } = request;
+  if (!isByteCount(off)) throw new SeekfsError('usage', `offset ${String(off)} is not a whole number of bytes from 0`);
+  if (len !== undefined && !isByteCount(len)) {
+    throw new SeekfsError('usage', `length ${String(len)} is not a whole number of bytes from 0`);
+  }
+  if (off > sizeBytes || (off === sizeBytes && sizeBytes > 0)) {
+    throw new SeekfsError('range_not_satisfiable', `offset ${off} is past the end of a file of ${sizeBytes} bytes`, {
+      details: { off, size: sizeBytes },
+    });
+  }
+  return { off, len: Math.min(len ?? sizeBytes - off, sizeBytes - off) };
+}

@@ -1,0 +1,32 @@
+// Time as an injected seam: tests drive a manual clock, nothing below reads the wall clock by itself.
+import { abortError } from './errors.ts';
+
+export interface Clock {
+  /** Milliseconds since the epoch, for stamps that people and other machines read. */
+  nowMs(): number;
+  /** Milliseconds that never go back, for durations and deadlines. */
+  monotonicMs(): number;
+  /** Resolves after `delayMs`; rejects with the signal's error when it is aborted first. */
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  sleep: (delayMs, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(abortError(signal));
+        return;
+      }
+      const onAbort = (): void => {
+        clearTimeout(timer);
+        reject(abortError(signal!));
+      };
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      }, delayMs);
+      signal?.addEventListener('abort', onAbort, { once: true });
+    }),
+};

@@ -1,0 +1,158 @@
+// The memory governor: one number bounds every slab that L1, fetches and responses hold. Slabs are 128 KiB, aligned
+// to nothing but themselves, reused for ever, and counted by reference; resident memory then follows the bound, not
+// the garbage collector. Demand waits in order; speculation is refused while anything waits or little is left.
+import { abortError } from './errors.ts';
+import { KIB } from './units.ts';
+
+export const SLAB_BYTES = 128 * KIB;
+
+/** One slab, or the part of it that is in use. Whoever holds a reference may read `bytes`; nobody after `release`. */
+export interface Slab {
+  /** The bytes in use; the view is at most SLAB_BYTES long. */
+  readonly bytes: Buffer;
+  retain(): Slab;
+  release(): void;
+  /** A new reference to a part of it: `bytes` [start, end). The caller still owns its own reference of the whole. */
+  slice(start: number, end: number): Slab;
+}
+
+export type Lane = 'demand' | 'speculation';
+
+interface Waiter {
+  readonly count: number;
+  readonly grant: () => void;
+}
+
+class PooledSlab implements Slab {
+  readonly bytes: Buffer;
+  readonly #give: () => void;
+  #references = 1;
+
+  constructor(bytes: Buffer, give: () => void) {
+    this.bytes = bytes;
+    this.#give = give;
+  }
+
+  retain(): Slab {
+    if (this.#references === 0) throw new Error('slab retained after its last release');
+    this.#references += 1;
+    return this;
+  }
+
+  release(): void {
+    if (this.#references === 0) throw new Error('slab released twice');
+    this.#references -= 1;
+    if (this.#references === 0) this.#give();
+  }
+
+  slice(start: number, end: number): Slab {
+    this.retain();
+    return new PooledSlab(this.bytes.subarray(start, end), () => this.release());
+  }
+}
+
+export class MemoryGovernor {
+  readonly limitBytes: number;
+  readonly #free: Buffer[] = [];
+  readonly #waiters = new Set<Waiter>();
+  readonly #reclaimers = new Set<(slabs: number) => void>();
+  #inUse = 0;
+  #waking = false;
+
+  constructor(options: { limitBytes: number }) {
+    this.limitBytes = Math.max(SLAB_BYTES, Math.floor(options.limitBytes / SLAB_BYTES) * SLAB_BYTES);
+  }
+
+  get inUseBytes(): number {
+    return this.#inUse * SLAB_BYTES;
+  }
+
+  get waiting(): number {
+    return this.#waiters.size;
+  }
+
+  /** Registers a holder of slabs that can do without (L1); it is asked for that many when demand would wait. */
+  onPressure(reclaim: (slabs: number) => void): () => void {
+    this.#reclaimers.add(reclaim);
+    return () => this.#reclaimers.delete(reclaim);
+  }
+
+  /**
+   * Slabs whose views have the given lengths (each at most SLAB_BYTES), all of them at once, so that two half-served
+   * requests never wait for each other. The caller owns one reference of each.
+   * @returns undefined when the speculation lane is refused
+   */
+  async acquire(
+    lengths: readonly number[],
+    options: { lane: Lane; signal?: AbortSignal | undefined },
+  ): Promise<Slab[] | undefined> {
+    const { lane, signal } = options;
+    const count = lengths.length;
+    if (count * SLAB_BYTES > this.limitBytes) {
+      throw new RangeError(`${count} slabs at once are over the memory limit of ${this.limitBytes} bytes`);
+    }
+    if (signal?.aborted) throw abortError(signal);
+    if (lane === 'speculation') {
+      // A quarter is kept for demand, so that a prefetcher can never be why a reader waits.
+      const roomBytes = this.limitBytes * 0.75 - this.inUseBytes;
+      if (this.#waiters.size > 0 || count * SLAB_BYTES > roomBytes) return undefined;
+    }
+    if (this.#waiters.size === 0 && !this.#fits(count)) this.#reclaim(count);
+    if (this.#waiters.size === 0 && this.#fits(count)) return this.#take(lengths);
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        this.#waiters.delete(waiter);
+        reject(abortError(signal!));
+        this.#wake();
+      };
+      const waiter: Waiter = {
+        count,
+        grant: () => {
+          signal?.removeEventListener('abort', onAbort);
+          resolve(this.#take(lengths));
+        },
+      };
+      this.#waiters.add(waiter);
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  /** As `acquire`, without waiting: undefined where it would. For holders of a slab that would like more. */
+  tryAcquire(lengths: readonly number[]): Slab[] | undefined {
+    return this.#waiters.size === 0 && this.#fits(lengths.length) ? this.#take(lengths) : undefined;
+  }
+
+  #fits(count: number): boolean {
+    return (this.#inUse + count) * SLAB_BYTES <= this.limitBytes;
+  }
+
+  #reclaim(count: number): void {
+    const missing = this.#inUse + count - this.limitBytes / SLAB_BYTES;
+    for (const reclaim of this.#reclaimers) if (missing > 0) reclaim(missing);
+  }
+
+  #take(lengths: readonly number[]): Slab[] {
+    this.#inUse += lengths.length;
+    return lengths.map((length) => {
+      const whole = this.#free.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
+      return new PooledSlab(whole.subarray(0, length), () => {
+        this.#free.push(whole);
+        this.#inUse -= 1;
+        this.#wake();
+      });
+    });
+  }
+
+  #wake(): void {
+    // Reclaiming releases slabs, which comes back here: the outer loop sees what they gave.
+    if (this.#waking) return;
+    this.#waking = true;
+    for (const waiter of this.#waiters) {
+      if (!this.#fits(waiter.count)) this.#reclaim(waiter.count);
+      if (!this.#fits(waiter.count)) break;
+      this.#waiters.delete(waiter);
+      waiter.grant();
+    }
+    this.#waking = false;
+  }
+}

@@ -1,0 +1,72 @@
+// A counting semaphore with first-come order and abortable waits: the cap on whatever is counted in permits.
+import { abortError } from './errors.ts';
+
+interface Waiter {
+  readonly permits: number;
+  readonly grant: () => void;
+}
+
+export class Semaphore {
+  readonly capacity: number;
+  #free: number;
+  readonly #waiters = new Set<Waiter>();
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.#free = capacity;
+  }
+
+  get inUse(): number {
+    return this.capacity - this.#free;
+  }
+
+  get waiting(): number {
+    return this.#waiters.size;
+  }
+
+  /**
+   * Resolves with the function that gives the permits back; calling that twice is harmless.
+   * A request for more than the capacity is granted when everything is free.
+   */
+  async acquire(options: { permits?: number; signal?: AbortSignal | undefined } = {}): Promise<() => void> {
+    const permits = Math.min(options.permits ?? 1, this.capacity);
+    const { signal } = options;
+    if (signal?.aborted) throw abortError(signal);
+    if (this.#waiters.size > 0 || this.#free < permits) {
+      await new Promise<void>((resolve, reject) => {
+        const onAbort = (): void => {
+          this.#waiters.delete(waiter);
+          reject(abortError(signal!));
+          this.#wake();
+        };
+        const waiter: Waiter = {
+          permits,
+          grant: () => {
+            signal?.removeEventListener('abort', onAbort);
+            resolve();
+          },
+        };
+        this.#waiters.add(waiter);
+        signal?.addEventListener('abort', onAbort, { once: true });
+      });
+    } else {
+      this.#free -= permits;
+    }
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#free += permits;
+      this.#wake();
+    };
+  }
+
+  #wake(): void {
+    for (const waiter of this.#waiters) {
+      if (this.#free < waiter.permits) return;
+      this.#waiters.delete(waiter);
+      this.#free -= waiter.permits;
+      waiter.grant();
+    }
+  }
+}

@@ -1,0 +1,41 @@
+// The contract of the local cache as the read path sees it: L1 in memory and the segmentstore (L2) on disk behind one
+// face. It may always say no: a miss, a full or broken disk and a bad record all look alike to a reader.
+import type { Slab } from '../base/memory.ts';
+import type { GranuleSpan, Page } from '../page/page.ts';
+import type { VerifiedRun } from '../page/verified.ts';
+
+/** One bit a granule of the page: what L1 and L2 hold together, as far as is known without reading it. */
+export interface Presence {
+  has(granule: number): boolean;
+  readonly complete: boolean;
+}
+
+export interface PageCache {
+  /** Granules of the page that a read would probably find. Cheap; a hint, not a promise. */
+  presence(page: Page): Presence | Promise<Presence>;
+
+  /**
+   * Verified bytes of [off, off + len) of the page (page-relative, len at least 1), in order, or undefined where any of them is missing or
+   * turned out damaged (which is counted and the record dropped). Reads from disk only the check blocks that the
+   * range touches. The caller owns a reference of each slab; a slab's `bytes` are exactly the part of the range in it.
+   */
+  read(
+    page: Page,
+    range: { readonly off: number; readonly len: number },
+    options: { readonly signal?: AbortSignal | undefined },
+  ): Promise<Slab[] | undefined>;
+
+  /**
+   * Offers a run. Returns at once: the write to disk happens behind, bounded by the write queue (a full queue declines),
+   * and the cache retains the run for as long as it needs it.
+   */
+  insert(run: VerifiedRun, options: { readonly demand: boolean }): void;
+
+  /** Resolves when everything that was admitted so far is written (not synced), or was given up. */
+  drain(): Promise<void>;
+
+  /** Drops what is held of the granules: the bytes were found bad by somebody who knows. */
+  drop(page: Page, span: GranuleSpan): void;
+
+  close(): Promise<void>;
+}

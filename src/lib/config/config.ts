@@ -1,0 +1,53 @@
+// The typed configuration: what every key means once it is loaded, with units resolved. The loader (load.ts) makes it.
+import type { LogLevel } from '../base/log.ts';
+
+export type StoreTarget =
+  | { readonly kind: 'directory'; readonly rootPath: string }
+  | { readonly kind: 's3'; readonly bucket: string; readonly s3: S3Config };
+
+export interface S3Config {
+  readonly engine: 'sdk' | 'undici';
+  /** Undefined: AWS's own, by region. */
+  readonly endpoint: string | undefined;
+  readonly region: string;
+  /** Undefined: the AWS default credential chain. */
+  readonly credentials:
+    | { readonly accessKeyId: string; readonly secretAccessKey: string; readonly sessionToken: string | undefined }
+    | undefined;
+  /** Path-style addressing; default: true where an endpoint is set. */
+  readonly forcePathStyle: boolean;
+  readonly caFile: string | undefined;
+  readonly getBudgetPerSec: number;
+  readonly maxInflightGets: number;
+  readonly retryMaxAttempts: number;
+  readonly retryInitialBackoffMs: number;
+}
+
+export type RetentionPolicy = 'auto' | 'retain' | 's3fifo' | 'lru';
+
+export interface Config {
+  /** The file that was loaded, for messages. */
+  readonly source: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly store: StoreTarget;
+  readonly pageSizeBytes: number;
+  readonly rangeCoalesceMaxBytes: number;
+  readonly cache: {
+    readonly backend: 'segmentstore' | 'mem';
+    /** Directory of the segmentstore. */
+    readonly path: string;
+    /** Undefined: half of the free space when the cache is created. */
+    readonly l2BytesMax: number | undefined;
+    /** Undefined: min(10 %, 32 GiB) of the file system. */
+    readonly freeReserveBytes: number | undefined;
+    readonly l1BytesMax: number;
+    readonly policy: RetentionPolicy;
+  };
+  /** One limit for L1, in-flight and response bytes. */
+  readonly memoryBytesMax: number;
+  readonly requireChecksums: boolean;
+  readonly unsafePublish: boolean;
+  readonly api: { readonly listen: { readonly host: string; readonly port: number } };
+  /** What was clamped or is deprecated, for the log. */
+  readonly warnings: readonly string[];
+}

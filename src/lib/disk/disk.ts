@@ -1,0 +1,49 @@
+// The few file operations that seekfs uses, as an interface, so that crash, fault and model tests need no mocks of
+// our own code. Who implements it throws Node's system errors (`code`: ENOENT, ENOSPC, …); callers translate.
+
+export interface DiskStat {
+  readonly kind: 'file' | 'directory' | 'symlink' | 'other';
+  readonly sizeBytes: number;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly inode: bigint;
+}
+
+export interface DiskSpace {
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
+/** How a file is opened: existing for reading; existing for both; created exclusively (EEXIST) for both. */
+export type OpenMode = 'read' | 'update' | 'create';
+
+export interface DiskFile {
+  /** Fills the buffers in order from `position`; resolves with the bytes read, fewer only at the end of the file. */
+  read(buffers: readonly Uint8Array[], position: number): Promise<number>;
+  /** Writes all of the buffers in order at `position`, or throws. */
+  write(buffers: readonly Uint8Array[], position: number): Promise<void>;
+  /** Makes content and size durable. */
+  sync(): Promise<void>;
+  truncate(sizeBytes: number): Promise<void>;
+  stat(): Promise<DiskStat>;
+  close(): Promise<void>;
+}
+
+export interface Disk {
+  open(path: string, mode: OpenMode): Promise<DiskFile>;
+  /** Without following a last symbolic link. */
+  stat(path: string): Promise<DiskStat>;
+  /** Names in the directory, sorted by code unit. */
+  list(path: string): Promise<string[]>;
+  /** With missing parents; no error where it exists. */
+  makeDirectory(path: string): Promise<void>;
+  removeDirectory(path: string): Promise<void>;
+  /** Replaces `to` atomically. */
+  rename(from: string, to: string): Promise<void>;
+  /** A second name; EEXIST where `to` exists. */
+  link(from: string, to: string): Promise<void>;
+  remove(path: string): Promise<void>;
+  /** Makes the names in the directory durable. */
+  syncDirectory(path: string): Promise<void>;
+  space(path: string): Promise<DiskSpace>;
+}

@@ -1,0 +1,62 @@
+// The manifest as the library sees it. The JSON form and its rules are in codec.ts; key names in key-layout.ts.
+import type { ByteRange } from '../base/byte-range.ts';
+
+export interface PageEntry extends ByteRange {
+  readonly pageId: number;
+  /** Undefined in manifests that were written without checksums. */
+  readonly crc32c: number | undefined;
+}
+
+/** Where a file's bytes are. */
+export interface StorageLocation {
+  readonly key: string;
+  readonly etag: string | undefined;
+  readonly sse: string | undefined;
+  /** Of the file's first byte in the object; 0 unless the file is packed in a shard. */
+  readonly off: number;
+}
+
+export interface FileEntry {
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** "sha256:<hex>"; undefined in manifests that were written without. */
+  readonly hash: string | undefined;
+  readonly storage: StorageLocation;
+  /** In order; they cover [0, sizeBytes) exactly. Empty for an empty file. */
+  readonly pages: readonly PageEntry[];
+  /** CRC32C of every granule of the file, page by page (each page begins a new granule), if the publisher gave them. */
+  readonly granuleCrcs: Uint32Array | undefined;
+  /** Modification time at the source, milliseconds since the epoch. */
+  readonly modifiedAtMs: number | undefined;
+  /** Fields of the entry that we do not know, kept for writers that copy it. */
+  readonly extra: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface ManifestHeader {
+  readonly version: number;
+  readonly parents: readonly number[];
+  readonly tombstones: readonly string[];
+  /** Unix seconds. */
+  readonly createdAtS: number;
+}
+
+/** One immutable version, open for reading. Lookups and listings cost no request once it is open. */
+export interface PinnedVersion {
+  readonly ns: string;
+  readonly version: number;
+  /** "sha256:<hex>" of the manifest object. */
+  readonly digest: string;
+  readonly header: ManifestHeader;
+  readonly fileCount: number;
+  readonly totalBytes: number;
+  /** @throws path_not_found */
+  lookup(path: string): Promise<FileEntry>;
+  /** In UTF-8 byte order of paths. */
+  list(options?: { prefix?: string | undefined; startAfter?: string | undefined }): AsyncIterable<FileEntry>;
+  close(): Promise<void>;
+}
+
+/** What the user asked for: the current version, a number, or a number with the digest it must have. */
+export type VersionSelector =
+  | { readonly kind: 'head' }
+  | { readonly kind: 'version'; readonly version: number; readonly digest?: string | undefined };

@@ -1,0 +1,106 @@
+// The contract of an object store as seekfs needs it: S3 semantics, nothing more. Engines: `sdk`, `undici`,
+// `directory`, `memory`; decorators: `retry`, `budget`. One conformance suite (test/support) runs over all of them.
+//
+// Keys are 1 to 1,024 bytes of UTF-8 without NUL. Every method throws SeekfsError only: object_not_found,
+// bucket_not_found, access_denied, object_changed (If-Match on a read), precondition_failed (a condition on a put),
+// store_unavailable, store_throttled, disk_full, interrupted (the signal), usage (a key that cannot exist).
+import type { ByteRange } from '../base/byte-range.ts';
+
+export interface ObjectHead {
+  readonly key: string;
+  readonly sizeBytes: number;
+  /** As the store gave it, quotes included. */
+  readonly etag: string;
+  readonly modifiedAtMs: number;
+}
+
+export type ObjectListing = Pick<ObjectHead, 'key' | 'sizeBytes' | 'etag' | 'modifiedAtMs'>;
+
+/** Where the bytes of a ranged GET go, in order. */
+export interface RangeSink {
+  /**
+   * Consumes a chunk before it returns, or before its promise resolves: the engine reuses the memory afterwards.
+   * A returned promise holds the connection back.
+   */
+  write(chunk: Uint8Array): void | Promise<void>;
+}
+
+export interface GetRangeRequest {
+  readonly key: string;
+  readonly range: ByteRange;
+  /** ETag that the object must have, in the store's own form; else object_changed. */
+  readonly ifMatch?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** What the bytes are, for the counters: those of files' objects, or HEAD, manifests and indexes. */
+  readonly purpose: 'file' | 'meta';
+}
+
+export interface GetWholeRequest {
+  readonly key: string;
+  /** A larger object is store_unavailable ("larger than expected"): nothing is read without a bound. */
+  readonly sizeBytesMax: number;
+  readonly purpose: 'file' | 'meta';
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface WholeObject extends ObjectHead {
+  readonly bytes: Buffer;
+}
+
+/** The bytes of a put. A stream can be opened again at any offset, for retries and parts. */
+export type PutSource =
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'stream';
+      readonly sizeBytes: number;
+      readonly open: (range: ByteRange) => AsyncIterable<Uint8Array>;
+    };
+
+/** `none`: overwrite; `absent`: If-None-Match: *; `match`: If-Match with that ETag. */
+export type PutCondition =
+  { readonly kind: 'none' } | { readonly kind: 'absent' } | { readonly kind: 'match'; readonly etag: string };
+
+export interface PutRequest {
+  readonly key: string;
+  readonly source: PutSource;
+  readonly condition: PutCondition;
+  /** The object must survive a power loss once put resolves (S3 stores always promise it). */
+  readonly durable: boolean;
+  readonly contentType?: string | undefined;
+  /** Bytes that the store has taken so far, for progress bars. */
+  readonly onProgress?: ((bytes: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ListRequest {
+  readonly prefix: string;
+  /** Keys after this one only, in UTF-8 byte order. */
+  readonly startAfter?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a probe of a store's conditional writes found; publishing wants both. */
+export interface ConditionalWrites {
+  readonly ifNoneMatch: boolean;
+  readonly ifMatch: boolean;
+}
+
+export interface ObjectStore {
+  /** For messages and cache identity: "file:///dir", "s3://bucket" with the endpoint's host; no secret in it. */
+  readonly url: string;
+  head(request: { key: string; signal?: AbortSignal | undefined }): Promise<ObjectHead>;
+  /** Delivers exactly `range.len` bytes (at least 1) to the sink and resolves with the object's head, or throws. */
+  getRange(request: GetRangeRequest, sink: RangeSink): Promise<ObjectHead>;
+  getWhole(request: GetWholeRequest): Promise<WholeObject>;
+  /** Atomic: the object is there whole or not at all. Past 64 MiB a multipart put where the store has them. */
+  put(request: PutRequest): Promise<{ etag: string }>;
+  /** Pages of listings in UTF-8 byte order of their keys. */
+  list(request: ListRequest): AsyncIterable<readonly ObjectListing[]>;
+  /** Deleting what is not there is no error. */
+  delete(request: { keys: readonly string[]; signal?: AbortSignal | undefined }): Promise<void>;
+  /** @throws usage where the engine has no URLs */
+  presign(request: { key: string; expiresS: number }): Promise<string>;
+  /** Tries the conditions on a scratch object under `prefix` and removes it; remembered for the life of the store. */
+  probeConditionalWrites(request: { prefix: string; signal?: AbortSignal | undefined }): Promise<ConditionalWrites>;
+  close(): Promise<void>;
+}
