@@ -18,6 +18,8 @@ export const METRIC_TABLE = {
   seekfs_store_deletes_total: row('counter', 'DELETE requests'),
   seekfs_store_retries_total: row('counter', 'requests that were sent again'),
   seekfs_l1_hit_bytes_total: row('counter', 'bytes served from memory'),
+  seekfs_l1_bytes: row('gauge', 'memory that L1 pins, in whole slabs'),
+  seekfs_l1_evictions_total: row('counter', 'granules that left L1 for others or for demand'),
   seekfs_l2_hit_bytes_total: row('counter', 'bytes served from the segmentstore'),
   seekfs_pages_fetched_total: row('counter', 'pages, or parts of them, that were fetched from the store and verified'),
   seekfs_crc_failures_total: row('counter', 'checksums that did not match, in the cache or from the store'),
