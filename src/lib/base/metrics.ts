@@ -6,7 +6,16 @@ type MetricKind = 'counter' | 'gauge' | 'histogram';
 interface MetricRow {
   readonly kind: MetricKind;
   readonly help: string;
+  /** Names of its labels; none for most. */
+  readonly labels: readonly string[];
+  /** Upper bounds of a histogram's buckets, ascending, in the unit that ends the name. */
+  readonly buckets: readonly number[];
 }
+
+/** 50 µs to 30 s: a read from memory and a GET from a slow store are both in the middle of it. */
+const SECONDS = [
+  0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+] as const;
 
 export const METRIC_TABLE = {
   seekfs_store_gets_total: row('counter', 'GET requests for bytes of files’ objects'),
@@ -24,34 +33,142 @@ export const METRIC_TABLE = {
   seekfs_pages_fetched_total: row('counter', 'pages, or parts of them, that were fetched from the store and verified'),
   seekfs_crc_failures_total: row('counter', 'checksums that did not match, in the cache or from the store'),
   seekfs_unchecked_bytes_total: row('counter', 'bytes served of pages that have no checksum'),
+  seekfs_http_requests_total: row('counter', 'requests answered, by route and status', { labels: ['route', 'status'] }),
+  seekfs_http_request_seconds: row('histogram', 'from the request’s head to the end of its answer, by route', {
+    labels: ['route'],
+    buckets: SECONDS,
+  }),
+  seekfs_http_sent_bytes_total: row('counter', 'bytes of answers’ bodies that were handed to the network'),
+  seekfs_http_active_requests: row('gauge', 'requests that are being answered'),
+  seekfs_http_connections: row('gauge', 'open connections'),
+  seekfs_http_refused_total: row('counter', 'requests refused at a limit or for want of a token, by reason', {
+    labels: ['reason'],
+  }),
+  seekfs_http_aborted_total: row('counter', 'answers broken off, by who did it', { labels: ['by'] }),
+  seekfs_hints_total: row('counter', 'ranges taken by POST /hints'),
+  seekfs_event_loop_lag_seconds: row('histogram', 'how late the event loop ran a timer', { buckets: SECONDS }),
+  seekfs_memory_in_use_bytes: row('gauge', 'bytes of slabs that L1, fetches and answers hold'),
+  seekfs_memory_limit_bytes: row('gauge', 'the bound on those bytes'),
+  seekfs_memory_waiting: row('gauge', 'demand reads that wait for memory'),
+  seekfs_process_resident_bytes: row('gauge', 'resident memory of the process'),
+  seekfs_process_cpu_seconds_total: row('counter', 'processor time, user and system'),
+  seekfs_process_start_time_seconds: row('gauge', 'when the process started, in Unix seconds'),
 } as const satisfies Record<string, MetricRow>;
 
-function row(kind: MetricKind, help: string): MetricRow {
-  return { kind, help };
+function row(
+  kind: MetricKind,
+  help: string,
+  more: { labels?: readonly string[]; buckets?: readonly number[] } = {},
+): MetricRow {
+  return { kind, help, labels: more.labels ?? [], buckets: more.buckets ?? [] };
 }
 
 export type MetricName = keyof typeof METRIC_TABLE;
+
+export type Labels = Readonly<Record<string, string>>;
 
 /** A number that only its owner changes: hold on to it, and add to `value` on the hot path. */
 export interface Cell {
   value: number;
 }
 
-export class Metrics {
-  readonly #cells = new Map<MetricName, Cell>();
+/** Counts by bucket; the last count is of what is over every bound. */
+export class Histogram {
+  readonly bounds: readonly number[];
+  readonly counts: number[];
+  sum = 0;
 
-  /** The one cell of this name in this registry. */
-  cell(name: MetricName): Cell {
-    let cell = this.#cells.get(name);
-    if (!cell) this.#cells.set(name, (cell = { value: 0 }));
+  constructor(bounds: readonly number[]) {
+    this.bounds = bounds;
+    this.counts = Array.from({ length: bounds.length + 1 }, () => 0);
+  }
+
+  observe(value: number): void {
+    let bucket = 0;
+    while (bucket < this.bounds.length && value > this.bounds[bucket]!) bucket += 1;
+    this.counts[bucket]! += 1;
+    this.sum += value;
+  }
+}
+
+/** One series as plain JSON, so that it can cross a process boundary and be summed there. */
+export interface MetricSample {
+  readonly name: MetricName;
+  readonly labels: Labels;
+  /** Of a counter or gauge. */
+  readonly value?: number;
+  /** Of a histogram: as in `Histogram`. */
+  readonly counts?: readonly number[];
+  readonly sum?: number;
+}
+
+interface Series {
+  readonly name: MetricName;
+  readonly labels: Labels;
+  readonly cell: Cell | undefined;
+  readonly histogram: Histogram | undefined;
+}
+
+export class Metrics {
+  readonly #series = new Map<string, Series>();
+  readonly #collectors = new Set<() => void>();
+
+  /** The one cell of this name and these labels in this registry. */
+  cell(name: MetricName, labels: Labels = {}): Cell {
+    const { cell } = this.#find(name, labels);
+    if (!cell) throw new TypeError(`${name} is a histogram`);
     return cell;
   }
 
-  add(name: MetricName, amount = 1): void {
-    this.cell(name).value += amount;
+  histogram(name: MetricName, labels: Labels = {}): Histogram {
+    const { histogram } = this.#find(name, labels);
+    if (!histogram) throw new TypeError(`${name} is no histogram`);
+    return histogram;
   }
 
-  get(name: MetricName): number {
-    return this.#cells.get(name)?.value ?? 0;
+  add(name: MetricName, amount = 1, labels: Labels = {}): void {
+    this.cell(name, labels).value += amount;
   }
+
+  get(name: MetricName, labels: Labels = {}): number {
+    return this.#series.get(seriesKey(name, labels))?.cell?.value ?? 0;
+  }
+
+  /** Runs before each `samples()`: where gauges that somebody else counts are copied from their owner. */
+  onCollect(collect: () => void): () => void {
+    this.#collectors.add(collect);
+    return () => this.#collectors.delete(collect);
+  }
+
+  /** Every series; those of the table without labels are there from the start, at 0. */
+  samples(): MetricSample[] {
+    for (const collect of this.#collectors) collect();
+    for (const name of METRIC_NAMES) if (METRIC_TABLE[name].labels.length === 0) this.#find(name, {});
+    return [...this.#series.values()].map(({ name, labels, cell, histogram }) =>
+      histogram
+        ? { name, labels, counts: [...histogram.counts], sum: histogram.sum }
+        : { name, labels, value: cell!.value },
+    );
+  }
+
+  #find(name: MetricName, labels: Labels): Series {
+    const key = seriesKey(name, labels);
+    let series = this.#series.get(key);
+    if (!series) {
+      const { kind, labels: expected, buckets } = METRIC_TABLE[name];
+      if (Object.keys(labels).join() !== expected.join()) throw new TypeError(`${name} has labels ${expected.join()}`);
+      const histogram = kind === 'histogram' ? new Histogram(buckets) : undefined;
+      series = { name, labels, histogram, cell: histogram ? undefined : { value: 0 } };
+      this.#series.set(key, series);
+    }
+    return series;
+  }
+}
+
+const METRIC_NAMES = Object.keys(METRIC_TABLE) as MetricName[];
+
+function seriesKey(name: MetricName, labels: Labels): string {
+  let key: string = name;
+  for (const label in labels) key += `,${label}=${labels[label]}`;
+  return key;
 }
