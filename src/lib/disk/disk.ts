@@ -7,6 +7,8 @@ export interface DiskStat {
   readonly mtimeNs: bigint;
   readonly ctimeNs: bigint;
   readonly inode: bigint;
+  /** Names that the file has; 0 where an open file was unlinked. */
+  readonly links: number;
 }
 
 export interface DiskSpace {

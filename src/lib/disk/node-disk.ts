@@ -17,6 +17,7 @@ interface BigStat {
   readonly mtimeNs: bigint;
   readonly ctimeNs: bigint;
   readonly ino: bigint;
+  readonly nlink: bigint;
   isFile(): boolean;
   isDirectory(): boolean;
   isSymbolicLink(): boolean;
@@ -29,6 +30,7 @@ function toDiskStat(stat: BigStat): DiskStat {
     mtimeNs: stat.mtimeNs,
     ctimeNs: stat.ctimeNs,
     inode: stat.ino,
+    links: Number(stat.nlink),
   };
 }
 

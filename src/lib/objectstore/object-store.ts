@@ -5,6 +5,7 @@
 // bucket_not_found, access_denied, object_changed (If-Match on a read), precondition_failed (a condition on a put),
 // store_unavailable, store_throttled, disk_full, interrupted (the signal), usage (a key that cannot exist).
 import type { ByteRange } from '../base/byte-range.ts';
+import type { Lane } from '../base/memory.ts';
 
 export interface ObjectHead {
   readonly key: string;
@@ -33,6 +34,10 @@ export interface GetRangeRequest {
   readonly signal?: AbortSignal | undefined;
   /** What the bytes are, for the counters: those of files' objects, or HEAD, manifests and indexes. */
   readonly purpose: 'file' | 'meta';
+  /** Default demand. Aborting is not the way up: `promotion` moves a queued request to the demand lane. */
+  readonly lane?: Lane | undefined;
+  /** Aborted (fired) when a demand read begins to wait for this speculative request. */
+  readonly promotion?: AbortSignal | undefined;
 }
 
 export interface GetWholeRequest {

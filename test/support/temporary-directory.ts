@@ -1,0 +1,11 @@
+// A directory of its own for a test, removed when the test file is done.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll } from 'vitest';
+
+export async function temporaryDirectory(name = 'seekfs'): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), `${name}-`));
+  afterAll(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
