@@ -1,5 +1,6 @@
 // The typed configuration: what every key means once it is loaded, with units resolved. The loader (load.ts) makes it.
 import type { LogLevel } from '../base/log.ts';
+import type { SettingKey } from './schema.ts';
 
 export type StoreTarget =
   | { readonly kind: 'directory'; readonly rootPath: string }
@@ -22,6 +23,17 @@ export interface S3Config {
   readonly retryMaxAttempts: number;
   readonly retryInitialBackoffMs: number;
 }
+
+/** One setting that somebody gave, and who: "seekfs.toml:12", "SEEKFS_CACHE", "--cache". */
+export interface ResolvedSetting {
+  readonly value: string | number | boolean;
+  readonly origin: string;
+  /** Where relative paths in the value begin. */
+  readonly baseDirectory: string;
+}
+
+/** By key; a key that nobody gave is absent and takes its default. */
+export type ResolvedSettings = ReadonlyMap<SettingKey, ResolvedSetting>;
 
 export type RetentionPolicy = 'auto' | 'retain' | 's3fifo' | 'lru';
 
@@ -47,6 +59,8 @@ export interface Config {
   readonly memoryBytesMax: number;
   readonly requireChecksums: boolean;
   readonly unsafePublish: boolean;
+  /** The settings as they were given, for `--print-config`. */
+  readonly settings: ResolvedSettings;
   readonly api: { readonly listen: { readonly host: string; readonly port: number } };
   /** What was clamped or is deprecated, for the log. */
   readonly warnings: readonly string[];
