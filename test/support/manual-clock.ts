@@ -1,0 +1,50 @@
+// A clock that moves only when the test says so.
+import type { Clock } from '../../src/lib/base/clock.ts';
+import { abortError } from '../../src/lib/base/errors.ts';
+
+export interface ManualClock extends Clock {
+  /** Moves both clocks on and wakes the sleepers whose time has come, in order. */
+  advance(durationMs: number): void;
+  /** How many wait in `sleep`. */
+  readonly sleeping: number;
+}
+
+export function manualClock(startMs = 1_700_000_000_000): ManualClock {
+  let elapsedMs = 0;
+  const sleepers = new Set<{ readonly atMs: number; readonly wake: () => void }>();
+  return {
+    nowMs: () => startMs + elapsedMs,
+    monotonicMs: () => elapsedMs,
+    get sleeping() {
+      return sleepers.size;
+    },
+    sleep: (delayMs, signal) =>
+      new Promise((resolve, reject) => {
+        if (signal?.aborted) {
+          reject(abortError(signal));
+          return;
+        }
+        const onAbort = (): void => {
+          sleepers.delete(sleeper);
+          reject(abortError(signal!));
+        };
+        const sleeper = {
+          atMs: elapsedMs + delayMs,
+          wake: () => {
+            signal?.removeEventListener('abort', onAbort);
+            resolve();
+          },
+        };
+        sleepers.add(sleeper);
+        signal?.addEventListener('abort', onAbort, { once: true });
+      }),
+    advance: (durationMs) => {
+      elapsedMs += durationMs;
+      for (const sleeper of [...sleepers].sort((a, b) => a.atMs - b.atMs)) {
+        if (sleeper.atMs > elapsedMs) break;
+        sleepers.delete(sleeper);
+        sleeper.wake();
+      }
+    },
+  };
+}
