@@ -1,5 +1,8 @@
-// The manifest as the library sees it. The JSON form and its rules are in codec.ts; key names in key-layout.ts.
+// The manifest as the library sees it. The JSON form and its rules are in entry-json.ts and codec.ts; key names in
+// key-layout.ts.
 import type { ByteRange } from '../base/byte-range.ts';
+
+export type JsonFields = Readonly<Record<string, unknown>>;
 
 export interface PageEntry extends ByteRange {
   readonly pageId: number;
@@ -24,12 +27,23 @@ export interface FileEntry {
   readonly storage: StorageLocation;
   /** In order; they cover [0, sizeBytes) exactly. Empty for an empty file. */
   readonly pages: readonly PageEntry[];
-  /** CRC32C of every granule of the file, page by page (each page begins a new granule), if the publisher gave them. */
+  /**
+   * CRC32C of every granule of the file, page by page (each page begins a new granule), if the publisher gave them.
+   * Undefined also where every page is one granule: the page's CRC says the same.
+   */
   readonly granuleCrcs: Uint32Array | undefined;
   /** Modification time at the source, milliseconds since the epoch. */
   readonly modifiedAtMs: number | undefined;
-  /** Fields of the entry that we do not know, kept for writers that copy it. */
-  readonly extra: Readonly<Record<string, unknown>> | undefined;
+  /** Fields of the entry (and under `storage`, of its location) that we do not know, kept for writers that copy it. */
+  readonly extra: JsonFields | undefined;
+}
+
+/** The compiled index that was published beside a manifest. */
+export interface PublishedIndex {
+  readonly key: string;
+  /** "sha256:<hex>" */
+  readonly digest: string;
+  readonly sizeBytes: number;
 }
 
 export interface ManifestHeader {
@@ -38,6 +52,9 @@ export interface ManifestHeader {
   readonly tombstones: readonly string[];
   /** Unix seconds. */
   readonly createdAtS: number;
+  /** Random: tells two publishers apart that wrote the same content. Only manifests of ours have it. */
+  readonly publishId: string | undefined;
+  readonly index: PublishedIndex | undefined;
 }
 
 /** One immutable version, open for reading. Lookups and listings cost no request once it is open. */

@@ -1,0 +1,138 @@
+// Publishers and gc keep out of each other's way here. A publisher writes an intent before it looks at or writes any
+// object, then waits while a gc mark is there; gc writes its mark first and then looks for live intents. Each writes
+// before it reads, so of two at once at least one sees the other. Leases: heartbeats, by the store's clock for others,
+// by our monotonic clock for ourselves.
+import type { Clock } from '../base/clock.ts';
+import { isSeekfsError, SeekfsError } from '../base/errors.ts';
+import type { Random } from '../base/random.ts';
+import type { ObjectStore } from '../objectstore/object-store.ts';
+import { gcMarkKey, intentKey } from './key-layout.ts';
+
+/** An intent or mark whose object is older than this, by the store's clock, belongs to a process that died. */
+export const LEASE_MS = 15 * 60_000;
+const HEARTBEAT_MS = 60_000;
+/** A holder that could not renew for so long must stop: the rest of the lease is for clocks and slow requests. */
+const LEASE_MS_TRUSTED = LEASE_MS / 2;
+const GC_POLL_MS = 500;
+
+export interface IntentDeps {
+  readonly store: ObjectStore;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** A lease on an object that says "I am at work": renewed in the background until it is closed. */
+export class Lease {
+  readonly #deps: IntentDeps;
+  readonly #key: string;
+  readonly #body: Buffer;
+  readonly #stop = new AbortController();
+  #renewedAtMs: number;
+  #renewing: Promise<void>;
+
+  private constructor(deps: IntentDeps, key: string, body: Buffer) {
+    this.#deps = deps;
+    this.#key = key;
+    this.#body = body;
+    this.#renewedAtMs = deps.clock.monotonicMs();
+    this.#renewing = this.#renewForever();
+  }
+
+  /** @returns undefined where `exclusive` and the object is there already */
+  static async open(
+    deps: IntentDeps,
+    options: { key: string; exclusive: boolean; signal?: AbortSignal | undefined },
+  ): Promise<Lease | undefined> {
+    const body = Buffer.from(`${JSON.stringify({ started_at: Math.floor(deps.clock.nowMs() / 1000) })}\n`);
+    try {
+      await deps.store.put({
+        key: options.key,
+        source: { kind: 'bytes', bytes: body },
+        condition: options.exclusive ? { kind: 'absent' } : { kind: 'none' },
+        durable: false,
+        signal: options.signal,
+      });
+    } catch (error) {
+      if (options.exclusive && isSeekfsError(error, 'precondition_failed')) return undefined;
+      throw error;
+    }
+    return new Lease(deps, options.key, body);
+  }
+
+  get key(): string {
+    return this.#key;
+  }
+
+  /** @throws version_conflict where the lease could not be renewed for so long that others may count us as dead */
+  assertLive(): void {
+    const ageMs = this.#deps.clock.monotonicMs() - this.#renewedAtMs;
+    if (ageMs > LEASE_MS_TRUSTED) {
+      throw new SeekfsError(
+        'version_conflict',
+        `this process could not renew its lease for ${Math.round(ageMs / 1000)} s, so gc may have removed what it relied on; run it again`,
+      );
+    }
+  }
+
+  async #renewForever(): Promise<void> {
+    const { clock, store } = this.#deps;
+    for (;;) {
+      try {
+        await clock.sleep(HEARTBEAT_MS, this.#stop.signal);
+        const sentAtMs = clock.monotonicMs();
+        await store.put({
+          key: this.#key,
+          source: { kind: 'bytes', bytes: this.#body },
+          condition: { kind: 'none' },
+          durable: false,
+          signal: this.#stop.signal,
+        });
+        this.#renewedAtMs = sentAtMs;
+      } catch {
+        // Not renewed: `assertLive` says so when it has lasted too long.
+        if (this.#stop.signal.aborted) return;
+      }
+    }
+  }
+
+  /** Stops the heartbeat and removes the object; one that cannot be removed expires by itself. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#renewing;
+    await this.#deps.store.delete({ keys: [this.#key] }).catch(() => undefined);
+  }
+}
+
+/**
+ * Announces a publisher and waits for a running gc to finish.
+ * @throws version_conflict, store_unavailable, access_denied, interrupted
+ */
+export async function openIntent(deps: IntentDeps, ns: string, signal?: AbortSignal): Promise<Lease> {
+  const id = Buffer.from(deps.random.bytes(8)).toString('hex');
+  const intent = (await Lease.open(deps, { key: intentKey(ns, id), exclusive: false, signal }))!;
+  try {
+    await waitForGc(deps, ns, signal);
+    return intent;
+  } catch (error) {
+    await intent.close();
+    throw error;
+  }
+}
+
+/** A mark that does not move for a whole lease belongs to a gc that died: it is passed over. */
+async function waitForGc(deps: IntentDeps, ns: string, signal?: AbortSignal): Promise<void> {
+  let seen: { modifiedAtMs: number; sinceMs: number } | undefined;
+  for (;;) {
+    let modifiedAtMs: number;
+    try {
+      ({ modifiedAtMs } = await deps.store.head({ key: gcMarkKey(ns), signal }));
+    } catch (error) {
+      if (isSeekfsError(error, 'object_not_found')) return;
+      throw error;
+    }
+    const nowMs = deps.clock.monotonicMs();
+    if (seen?.modifiedAtMs !== modifiedAtMs) seen = { modifiedAtMs, sinceMs: nowMs };
+    if (nowMs - seen.sinceMs > LEASE_MS) return;
+    await deps.clock.sleep(GC_POLL_MS, signal);
+  }
+}
