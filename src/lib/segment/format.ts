@@ -1,0 +1,336 @@
+// The wire format of segment files: pure encode and decode, little-endian, every byte under a checksum. Used by the
+// writer, the reader, the scan and the check; it knows nothing of pages, and does no I/O. docs/format/segment.md.
+//
+//   segment  = segment header, record*, [footer]            a file without footer is open, or was abandoned
+//   segment header                                          footer
+//     0  8  magic "SEEKFSEG"                                  0   4  magic "SKFT"
+//     8  2  format version, 1                                 4   2  format version, 1
+//     10 2  bytes of the owner's name                         6   2  zero
+//     12 4  CRC32C of all but these four bytes                8   4  CRC32C of all but these four bytes
+//     16 16 segment id, random, never used again              12  4  footer bytes, trailer included
+//     32 8  created at, ms since the epoch                    16  16 segment id
+//     40 8  bytes reserved for the file                       32  8  offset of the footer in the file
+//     48 .. owner: who writes, as text                        40  4  records
+//   record head                                               44  4  groups
+//     0  4  magic "SKRC"                                      48  .. groups: u16 length, bytes
+//     4  2  format version, 1                                 ..  .. records: u32 offset, u32 head bytes, u32 payload
+//     6  2  kind of the record, its user's affair                    bytes, u32 group number, u16 length, item bytes
+//     8  4  CRC32C of the head but these four bytes           -16 8  magic "SEALEDv1"
+//     12 4  head bytes, CRC table included                    -8  4  footer bytes, once more
+//     16 8  offset of the record in its file                  -4  4  not of the footer bytes
+//     24 16 segment id
+//     40 4  payload bytes                                   Block CRCs are stored as crc32c(block) XOR mask, where
+//     44 4  check block bytes, 16384                        mask = crc32c(segment id, u64 record offset, group, item,
+//     48 2  group bytes                                     u32 block number): a table that is read in a wrong place
+//     50 2  item bytes                                      fits no payload.
+//     52 4  zero
+//     56 8  written at, ms since the epoch
+//     64 .. group, item, then u32 for each check block; the payload follows the head at once
+import { crc32c, crc32cCombine } from '../base/crc32c.ts';
+import { GIB, KIB } from '../base/units.ts';
+
+export const FORMAT_VERSION = 1;
+export const SEGMENT_ID_BYTES = 16;
+export const BLOCK_BYTES = 16 * KIB;
+export const SEGMENT_HEADER_BYTES = 48;
+export const RECORD_HEADER_BYTES = 64;
+export const TRAILER_BYTES = 16;
+/** Offsets are 32-bit in indexes; writers roll long before. */
+export const SEGMENT_BYTES_MAX = 4 * GIB - 1;
+export const OWNER_BYTES_MAX = 512;
+export const GROUP_BYTES_MAX = 8 * KIB;
+export const ITEM_BYTES_MAX = 256;
+
+const SEGMENT_MAGIC = Buffer.from('SEEKFSEG');
+export const RECORD_MAGIC = Buffer.from('SKRC');
+const FOOTER_MAGIC = Buffer.from('SKFT');
+const TRAILER_MAGIC = Buffer.from('SEALEDv1');
+const FOOTER_HEADER_BYTES = 48;
+const CRC_AT = { segment: 12, record: 8, footer: 8 } as const;
+
+export interface SegmentHeader {
+  readonly id: Buffer;
+  readonly createdAtMs: number;
+  readonly reservedBytes: number;
+  readonly owner: string;
+}
+
+/** What a record is about: `group` (shared by many records, written once in a footer) and `item` (of this one). */
+export interface RecordKey {
+  readonly group: Buffer;
+  readonly item: Buffer;
+}
+
+export interface RecordHead extends RecordKey {
+  readonly segmentId: Buffer;
+  readonly kind: number;
+  readonly offset: number;
+  readonly headBytes: number;
+  readonly payloadBytes: number;
+  readonly writtenAtMs: number;
+  /** CRC32C of each check block of the payload, the mask taken off. */
+  readonly blockCrcs: Uint32Array;
+}
+
+/** Where a record is, and what it is about: all that an index needs. */
+export interface RecordEntry extends RecordKey {
+  readonly offset: number;
+  readonly headBytes: number;
+  readonly payloadBytes: number;
+}
+
+export function recordBytes(entry: { readonly headBytes: number; readonly payloadBytes: number }): number {
+  return entry.headBytes + entry.payloadBytes;
+}
+
+export function blocksOf(payloadBytes: number): number {
+  return Math.ceil(payloadBytes / BLOCK_BYTES);
+}
+
+export function headBytesOf(key: RecordKey, payloadBytes: number): number {
+  return RECORD_HEADER_BYTES + key.group.length + key.item.length + 4 * blocksOf(payloadBytes);
+}
+
+/** CRC of the bytes without the four at `at`, which hold it. */
+function crcAround(bytes: Buffer, at: number): number {
+  return crc32c(bytes.subarray(at + 4), crc32c(bytes.subarray(0, at)));
+}
+
+function fits(bytes: Buffer, crcAt: number): boolean {
+  return bytes.readUInt32LE(crcAt) === crcAround(bytes, crcAt);
+}
+
+function writeSafe(bytes: Buffer, value: number, at: number): void {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${value} is no unsigned safe integer`);
+  bytes.writeBigUInt64LE(BigInt(value), at);
+}
+
+function readSafe(bytes: Buffer, at: number): number | undefined {
+  const value = Number(bytes.readBigUInt64LE(at));
+  return Number.isSafeInteger(value) ? value : undefined;
+}
+
+export function encodeSegmentHeader(header: SegmentHeader): Buffer {
+  const owner = Buffer.from(header.owner);
+  if (owner.length > OWNER_BYTES_MAX) throw new RangeError('owner is too long');
+  const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES + owner.length);
+  SEGMENT_MAGIC.copy(bytes, 0);
+  bytes.writeUInt16LE(FORMAT_VERSION, 8);
+  bytes.writeUInt16LE(owner.length, 10);
+  header.id.copy(bytes, 16);
+  writeSafe(bytes, header.createdAtMs, 32);
+  writeSafe(bytes, header.reservedBytes, 40);
+  owner.copy(bytes, 48);
+  bytes.writeUInt32LE(crcAround(bytes, CRC_AT.segment), CRC_AT.segment);
+  return bytes;
+}
+
+/** `bytes` begin the file and hold SEGMENT_HEADER_BYTES + OWNER_BYTES_MAX of it, or all of it. */
+export function decodeSegmentHeader(bytes: Buffer): (SegmentHeader & { readonly headerBytes: number }) | undefined {
+  if (bytes.length < SEGMENT_HEADER_BYTES || !bytes.subarray(0, 8).equals(SEGMENT_MAGIC)) return undefined;
+  if (bytes.readUInt16LE(8) !== FORMAT_VERSION) return undefined;
+  const headerBytes = SEGMENT_HEADER_BYTES + bytes.readUInt16LE(10);
+  if (headerBytes > SEGMENT_HEADER_BYTES + OWNER_BYTES_MAX || headerBytes > bytes.length) return undefined;
+  const header = bytes.subarray(0, headerBytes);
+  if (!fits(header, CRC_AT.segment)) return undefined;
+  const createdAtMs = readSafe(header, 32);
+  const reservedBytes = readSafe(header, 40);
+  if (createdAtMs === undefined || reservedBytes === undefined) return undefined;
+  const id = Buffer.from(header.subarray(16, 32));
+  return { id, createdAtMs, reservedBytes, owner: header.toString('utf8', 48), headerBytes };
+}
+
+/** crc32c of each block number as u32: grown when needed, at most 2 MiB for the largest payload. */
+let numberCrcs = new Uint32Array(0);
+
+function crcsOfNumbers(count: number): Uint32Array {
+  if (numberCrcs.length < count) {
+    const word = Buffer.alloc(4);
+    numberCrcs = Uint32Array.from({ length: Math.max(1024, 2 * count) }, (_, block) => {
+      word.writeUInt32LE(block);
+      return crc32c(word);
+    });
+  }
+  return numberCrcs;
+}
+
+/** Masks CRCs, or takes the mask off: it is its own inverse. */
+function masked(
+  crcs: Uint32Array,
+  place: { readonly segmentId: Buffer; readonly offset: number } & RecordKey,
+): Uint32Array {
+  const offset = Buffer.alloc(8);
+  writeSafe(offset, place.offset, 0);
+  const seed = crc32c(place.item, crc32c(place.group, crc32c(offset, crc32c(place.segmentId))));
+  // The CRC of the seed's bytes followed by a word, for every word: one shift of the seed, then a table.
+  const shifted = crc32cCombine(seed, 0, 4);
+  const ofNumbers = crcsOfNumbers(crcs.length);
+  const result = new Uint32Array(crcs.length);
+  for (let block = 0; block < crcs.length; block += 1) result[block] = crcs[block]! ^ shifted ^ ofNumbers[block]!;
+  return result;
+}
+
+export interface NewRecord extends RecordKey {
+  readonly kind: number;
+  readonly payloadBytes: number;
+  readonly writtenAtMs: number;
+  /** CRC32C of each check block of the payload. */
+  readonly blockCrcs: Uint32Array;
+}
+
+export function encodeRecordHead(
+  record: NewRecord,
+  place: { readonly segmentId: Buffer; readonly offset: number },
+): Buffer {
+  const { group, item, payloadBytes, blockCrcs } = record;
+  if (group.length > GROUP_BYTES_MAX || item.length > ITEM_BYTES_MAX) throw new RangeError('record key is too long');
+  if (blockCrcs.length !== blocksOf(payloadBytes)) throw new RangeError('one CRC a check block');
+  const headBytes = headBytesOf(record, payloadBytes);
+  const bytes = Buffer.alloc(headBytes);
+  RECORD_MAGIC.copy(bytes, 0);
+  bytes.writeUInt16LE(FORMAT_VERSION, 4);
+  bytes.writeUInt16LE(record.kind, 6);
+  bytes.writeUInt32LE(headBytes, 12);
+  writeSafe(bytes, place.offset, 16);
+  place.segmentId.copy(bytes, 24);
+  bytes.writeUInt32LE(payloadBytes, 40);
+  bytes.writeUInt32LE(BLOCK_BYTES, 44);
+  bytes.writeUInt16LE(group.length, 48);
+  bytes.writeUInt16LE(item.length, 50);
+  writeSafe(bytes, record.writtenAtMs, 56);
+  group.copy(bytes, RECORD_HEADER_BYTES);
+  item.copy(bytes, RECORD_HEADER_BYTES + group.length);
+  let at = RECORD_HEADER_BYTES + group.length + item.length;
+  for (const word of masked(blockCrcs, { ...place, group, item })) at = bytes.writeUInt32LE(word, at);
+  bytes.writeUInt32LE(crcAround(bytes, CRC_AT.record), CRC_AT.record);
+  return bytes;
+}
+
+/** Lengths of the head that begins `bytes`, bounded but not yet checksummed; undefined where no head can begin. */
+export function peekRecordHead(
+  bytes: Buffer,
+): { readonly headBytes: number; readonly payloadBytes: number } | undefined {
+  if (bytes.length < RECORD_HEADER_BYTES || !bytes.subarray(0, 4).equals(RECORD_MAGIC)) return undefined;
+  if (bytes.readUInt16LE(4) !== FORMAT_VERSION || bytes.readUInt32LE(44) !== BLOCK_BYTES) return undefined;
+  const headBytes = bytes.readUInt32LE(12);
+  const payloadBytes = bytes.readUInt32LE(40);
+  const keyBytes = bytes.readUInt16LE(48) + bytes.readUInt16LE(50);
+  if (bytes.readUInt16LE(48) > GROUP_BYTES_MAX || bytes.readUInt16LE(50) > ITEM_BYTES_MAX) return undefined;
+  if (headBytes !== RECORD_HEADER_BYTES + keyBytes + 4 * blocksOf(payloadBytes)) return undefined;
+  return { headBytes, payloadBytes };
+}
+
+/** The head in `bytes` (at least its length), if it is whole and belongs to this place. Nothing aliases `bytes`. */
+export function decodeRecordHead(
+  bytes: Buffer,
+  place: { readonly segmentId: Buffer; readonly offset: number },
+): RecordHead | undefined {
+  const lengths = peekRecordHead(bytes);
+  if (!lengths || lengths.headBytes > bytes.length) return undefined;
+  const head = bytes.subarray(0, lengths.headBytes);
+  if (!fits(head, CRC_AT.record)) return undefined;
+  if (readSafe(head, 16) !== place.offset || !head.subarray(24, 40).equals(place.segmentId)) return undefined;
+  const writtenAtMs = readSafe(head, 56);
+  if (writtenAtMs === undefined) return undefined;
+  const itemAt = RECORD_HEADER_BYTES + head.readUInt16LE(48);
+  const tableAt = itemAt + head.readUInt16LE(50);
+  const group = Buffer.from(head.subarray(RECORD_HEADER_BYTES, itemAt));
+  const item = Buffer.from(head.subarray(itemAt, tableAt));
+  const stored = new Uint32Array(blocksOf(lengths.payloadBytes));
+  for (let block = 0; block < stored.length; block += 1) stored[block] = head.readUInt32LE(tableAt + 4 * block);
+  const blockCrcs = masked(stored, { segmentId: place.segmentId, offset: place.offset, group, item });
+  const { segmentId, offset } = place;
+  return { segmentId, offset, kind: head.readUInt16LE(6), ...lengths, writtenAtMs, group, item, blockCrcs };
+}
+
+export function encodeFooter(
+  entries: readonly RecordEntry[],
+  place: { readonly segmentId: Buffer; readonly offset: number },
+): Buffer {
+  const numbers = new Map<string, number>();
+  const groups: Buffer[] = [];
+  const numberOf = (group: Buffer): number => {
+    const text = group.toString('latin1');
+    let number = numbers.get(text);
+    if (number === undefined) {
+      numbers.set(text, (number = groups.length));
+      groups.push(group);
+    }
+    return number;
+  };
+  const groupNumbers = entries.map((entry) => numberOf(entry.group));
+  const groupsBytes = groups.reduce((sum, group) => sum + 2 + group.length, 0);
+  const entriesBytes = entries.reduce((sum, entry) => sum + 18 + entry.item.length, 0);
+  const bytes = Buffer.alloc(FOOTER_HEADER_BYTES + groupsBytes + entriesBytes + TRAILER_BYTES);
+  FOOTER_MAGIC.copy(bytes, 0);
+  bytes.writeUInt16LE(FORMAT_VERSION, 4);
+  bytes.writeUInt32LE(bytes.length, 12);
+  place.segmentId.copy(bytes, 16);
+  writeSafe(bytes, place.offset, 32);
+  bytes.writeUInt32LE(entries.length, 40);
+  bytes.writeUInt32LE(groups.length, 44);
+  let at = FOOTER_HEADER_BYTES;
+  for (const group of groups) {
+    at = bytes.writeUInt16LE(group.length, at);
+    at += group.copy(bytes, at);
+  }
+  for (const [index, entry] of entries.entries()) {
+    at = bytes.writeUInt32LE(entry.offset, at);
+    at = bytes.writeUInt32LE(entry.headBytes, at);
+    at = bytes.writeUInt32LE(entry.payloadBytes, at);
+    at = bytes.writeUInt32LE(groupNumbers[index]!, at);
+    at = bytes.writeUInt16LE(entry.item.length, at);
+    at += entry.item.copy(bytes, at);
+  }
+  at += TRAILER_MAGIC.copy(bytes, at);
+  at = bytes.writeUInt32LE(bytes.length, at);
+  bytes.writeUInt32LE(~bytes.length >>> 0, at);
+  bytes.writeUInt32LE(crcAround(bytes, CRC_AT.footer), CRC_AT.footer);
+  return bytes;
+}
+
+/** How long the footer is that the last TRAILER_BYTES of a file speak of; undefined where there is none. */
+export function decodeTrailer(trailer: Buffer): number | undefined {
+  if (trailer.length !== TRAILER_BYTES || !trailer.subarray(0, 8).equals(TRAILER_MAGIC)) return undefined;
+  const footerBytes = trailer.readUInt32LE(8);
+  if (trailer.readUInt32LE(12) !== ~footerBytes >>> 0) return undefined;
+  return footerBytes >= FOOTER_HEADER_BYTES + TRAILER_BYTES ? footerBytes : undefined;
+}
+
+/**
+ * The entries of a whole footer that lies at `offset`, or undefined where anything about it is wrong. Entries share the
+ * `Buffer` of their group, so that a caller can hash each group once; all alias `bytes`.
+ */
+export function decodeFooter(
+  bytes: Buffer,
+  place: { readonly segmentId: Buffer; readonly offset: number },
+): RecordEntry[] | undefined {
+  if (bytes.length < FOOTER_HEADER_BYTES + TRAILER_BYTES || !bytes.subarray(0, 4).equals(FOOTER_MAGIC)) return undefined;
+  if (bytes.readUInt16LE(4) !== FORMAT_VERSION || bytes.readUInt32LE(12) !== bytes.length) return undefined;
+  if (!fits(bytes, CRC_AT.footer) || !bytes.subarray(16, 32).equals(place.segmentId)) return undefined;
+  if (readSafe(bytes, 32) !== place.offset) return undefined;
+  const end = bytes.length - TRAILER_BYTES;
+  const groups: Buffer[] = [];
+  let at = FOOTER_HEADER_BYTES;
+  for (let left = bytes.readUInt32LE(44); left > 0; left -= 1) {
+    if (at + 2 > end) return undefined;
+    const next = at + 2 + bytes.readUInt16LE(at);
+    if (next > end) return undefined;
+    groups.push(bytes.subarray(at + 2, next));
+    at = next;
+  }
+  const entries: RecordEntry[] = [];
+  for (let left = bytes.readUInt32LE(40); left > 0; left -= 1) {
+    if (at + 18 > end) return undefined;
+    const next = at + 18 + bytes.readUInt16LE(at + 16);
+    const group = groups[bytes.readUInt32LE(at + 12)];
+    if (next > end || !group) return undefined;
+    const offset = bytes.readUInt32LE(at);
+    const headBytes = bytes.readUInt32LE(at + 4);
+    const payloadBytes = bytes.readUInt32LE(at + 8);
+    if (offset + headBytes + payloadBytes > place.offset) return undefined;
+    entries.push({ offset, headBytes, payloadBytes, group, item: bytes.subarray(at + 18, next) });
+    at = next;
+  }
+  return at === end ? entries : undefined;
+}

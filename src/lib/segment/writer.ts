@@ -1,0 +1,148 @@
+// The one writer of one segment file: creates it exclusively, appends records in one write each, seals it with a
+// footer. Used by whoever owns a log (the cache's write queue); knows nothing of pages, capacity or other segments.
+import { join } from 'node:path';
+import type { Disk, DiskFile } from '../disk/disk.ts';
+import {
+  encodeFooter,
+  encodeRecordHead,
+  encodeSegmentHeader,
+  headBytesOf,
+  SEGMENT_BYTES_MAX,
+  type NewRecord,
+  type RecordEntry,
+  type RecordKey,
+} from './format.ts';
+import { formatSegmentName } from './names.ts';
+
+/** Footer bytes of a record at most, beside its group and item. */
+const FOOTER_ENTRY_BYTES = 20;
+const FOOTER_FIXED_BYTES = 64;
+
+export interface SegmentCreation {
+  readonly disk: Disk;
+  readonly directoryPath: string;
+  /** 16 random bytes. */
+  readonly id: Buffer;
+  readonly reservedBytes: number;
+  readonly owner: string;
+  readonly nowMs: number;
+}
+
+export class SegmentWriter {
+  readonly id: Buffer;
+  readonly idHex: string;
+  readonly reservedBytes: number;
+  /** The name it has until it is sealed. */
+  readonly openName: string;
+  readonly #disk: Disk;
+  readonly #directoryPath: string;
+  readonly #file: DiskFile;
+  readonly #entries: RecordEntry[] = [];
+  #footerBytes = FOOTER_FIXED_BYTES;
+  #position: number;
+  #busy = false;
+  #ended = false;
+
+  private constructor(creation: SegmentCreation, openName: string, file: DiskFile, position: number) {
+    this.id = creation.id;
+    this.idHex = creation.id.toString('hex');
+    this.reservedBytes = creation.reservedBytes;
+    this.openName = openName;
+    this.#disk = creation.disk;
+    this.#directoryPath = creation.directoryPath;
+    this.#file = file;
+    this.#position = position;
+  }
+
+  /** @throws system errors of the disk; nothing is left behind then, as far as the disk lets us */
+  static async create(creation: SegmentCreation): Promise<SegmentWriter> {
+    const { disk, directoryPath, id, reservedBytes, owner, nowMs } = creation;
+    if (reservedBytes > SEGMENT_BYTES_MAX) throw new RangeError(`a segment of ${reservedBytes} bytes is too large`);
+    const name = formatSegmentName({ kind: 'open', idHex: id.toString('hex'), reservedBytes });
+    const path = join(directoryPath, name);
+    const file = await disk.open(path, 'create');
+    try {
+      const header = encodeSegmentHeader({ id, createdAtMs: nowMs, reservedBytes, owner });
+      await file.write([header], 0);
+      return new SegmentWriter(creation, name, file, header.length);
+    } catch (error) {
+      await file.close().catch(() => undefined);
+      await disk.remove(path).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Where the next record goes; all before it is written. */
+  get position(): number {
+    return this.#position;
+  }
+
+  get entries(): readonly RecordEntry[] {
+    return this.#entries;
+  }
+
+  /** Is there room for the record, and for the footer after it? */
+  fits(key: RecordKey, payloadBytes: number): boolean {
+    const bytes = headBytesOf(key, payloadBytes) + payloadBytes + this.#footerBytes + footerBytesOf(key);
+    return this.#position + bytes <= this.reservedBytes;
+  }
+
+  /**
+   * Appends in one write; one call at a time. The payload's buffers are only read, and no longer needed afterwards.
+   * @throws system errors of the disk; the segment then takes no more records and wants `abandon`
+   */
+  async append(record: NewRecord, payload: readonly Uint8Array[]): Promise<RecordEntry> {
+    if (this.#ended || this.#busy) throw new Error('the segment takes no record now');
+    const place = { segmentId: this.id, offset: this.#position };
+    const head = encodeRecordHead(record, place);
+    this.#busy = true;
+    this.#ended = true;
+    await this.#file.write([head, ...payload], this.#position);
+    this.#busy = false;
+    this.#ended = false;
+    const { group, item, payloadBytes } = record;
+    const entry = { offset: place.offset, headBytes: head.length, payloadBytes, group, item };
+    this.#entries.push(entry);
+    this.#footerBytes += footerBytesOf(record);
+    this.#position += head.length + payloadBytes;
+    return entry;
+  }
+
+  /**
+   * Writes the footer, gives the file its final name and closes it. `durable`: content first, then the name, are synced;
+   * otherwise a power cut may undo or tear any of it, which readers find out by the checksums.
+   * @throws system errors of the disk; the file is closed then too, and lacks a footer or its final name
+   */
+  async seal(options: { readonly durable: boolean }): Promise<void> {
+    if (this.#ended) throw new Error('the segment has ended');
+    this.#ended = true;
+    try {
+      await this.#file.write([encodeFooter(this.#entries, { segmentId: this.id, offset: this.#position })], this.#position);
+      if (options.durable) await this.#file.sync();
+      const sealedName = formatSegmentName({ kind: 'sealed', idHex: this.idHex });
+      await this.#disk.rename(join(this.#directoryPath, this.openName), join(this.#directoryPath, sealedName));
+      if (options.durable) await this.#disk.syncDirectory(this.#directoryPath);
+    } finally {
+      await this.#file.close().catch(() => undefined);
+    }
+  }
+
+  /** Makes what was appended so far durable. */
+  async sync(): Promise<void> {
+    await this.#file.sync();
+    await this.#disk.syncDirectory(this.#directoryPath);
+  }
+
+  /** Closes it as it is, without footer; an empty one is removed. */
+  async abandon(): Promise<void> {
+    this.#ended = true;
+    await this.#file.close().catch(() => undefined);
+    if (this.#entries.length === 0) {
+      await this.#disk.remove(join(this.#directoryPath, this.openName)).catch(() => undefined);
+    }
+  }
+}
+
+function footerBytesOf(key: RecordKey): number {
+  return FOOTER_ENTRY_BYTES + key.group.length + key.item.length;
+}
