@@ -305,7 +305,8 @@ export function decodeFooter(
   bytes: Buffer,
   place: { readonly segmentId: Buffer; readonly offset: number },
 ): RecordEntry[] | undefined {
-  if (bytes.length < FOOTER_HEADER_BYTES + TRAILER_BYTES || !bytes.subarray(0, 4).equals(FOOTER_MAGIC)) return undefined;
+  if (bytes.length < FOOTER_HEADER_BYTES + TRAILER_BYTES || !bytes.subarray(0, 4).equals(FOOTER_MAGIC))
+    return undefined;
   if (bytes.readUInt16LE(4) !== FORMAT_VERSION || bytes.readUInt32LE(12) !== bytes.length) return undefined;
   if (!fits(bytes, CRC_AT.footer) || !bytes.subarray(16, 32).equals(place.segmentId)) return undefined;
   if (readSafe(bytes, 32) !== place.offset) return undefined;

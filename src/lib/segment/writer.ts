@@ -113,15 +113,17 @@ export class SegmentWriter {
    * otherwise a power cut may undo or tear any of it, which readers find out by the checksums.
    * @throws system errors of the disk; the file is closed then too, and lacks a footer or its final name
    */
-  async seal(options: { readonly durable: boolean }): Promise<void> {
+  async seal(options: { readonly durable: boolean }): Promise<{ readonly sizeBytes: number }> {
     if (this.#ended) throw new Error('the segment has ended');
     this.#ended = true;
     try {
-      await this.#file.write([encodeFooter(this.#entries, { segmentId: this.id, offset: this.#position })], this.#position);
+      const footer = encodeFooter(this.#entries, { segmentId: this.id, offset: this.#position });
+      await this.#file.write([footer], this.#position);
       if (options.durable) await this.#file.sync();
       const sealedName = formatSegmentName({ kind: 'sealed', idHex: this.idHex });
       await this.#disk.rename(join(this.#directoryPath, this.openName), join(this.#directoryPath, sealedName));
       if (options.durable) await this.#disk.syncDirectory(this.#directoryPath);
+      return { sizeBytes: this.#position + footer.length };
     } finally {
       await this.#file.close().catch(() => undefined);
     }
@@ -133,13 +135,21 @@ export class SegmentWriter {
     await this.#disk.syncDirectory(this.#directoryPath);
   }
 
-  /** Closes it as it is, without footer; an empty one is removed. */
+  /**
+   * Gives up on it after an error, as far as the disk still lets us: what is behind the last whole record is cut off,
+   * and the final name frees the reservation. There is no footer, so readers scan. An empty one is removed.
+   */
   async abandon(): Promise<void> {
     this.#ended = true;
+    const path = join(this.#directoryPath, this.openName);
+    await this.#file.truncate(this.#position).catch(() => undefined);
     await this.#file.close().catch(() => undefined);
-    if (this.#entries.length === 0) {
-      await this.#disk.remove(join(this.#directoryPath, this.openName)).catch(() => undefined);
-    }
+    const sealedName = formatSegmentName({ kind: 'sealed', idHex: this.idHex });
+    await (
+      this.#entries.length === 0
+        ? this.#disk.remove(path)
+        : this.#disk.rename(path, join(this.#directoryPath, sealedName))
+    ).catch(() => undefined);
   }
 }
 

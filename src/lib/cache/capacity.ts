@@ -1,0 +1,76 @@
+// The bounds of L2: bytes of all segments (sealed sizes and open reservations), and free space that others are left.
+// Asked before a segment is created, and once more after: so the bounds hold with any number of writers.
+import type { Disk } from '../disk/disk.ts';
+import { headBytesOf, SEGMENT_HEADER_BYTES, OWNER_BYTES_MAX, type RecordKey } from '../segment/format.ts';
+import { GIB, MIB } from '../base/units.ts';
+import type { SegmentSet } from './segment-set.ts';
+
+const SEGMENT_BYTES_MAX = GIB;
+const SEGMENTS_MIN = 32;
+/** Header, footer and trailer around a lone record. */
+const SEGMENT_FRAME_BYTES = SEGMENT_HEADER_BYTES + OWNER_BYTES_MAX + 1024;
+
+export interface CapacityOptions {
+  readonly disk: Disk;
+  readonly set: SegmentSet;
+  readonly capacityBytes: number;
+  /** Undefined: min(10 %, 32 GiB) of the file system. */
+  readonly freeReserveBytes: number | undefined;
+  /** Frees at least so many bytes by evicting; resolves when it did what it could. */
+  readonly makeRoom?: ((bytes: number) => Promise<void>) | undefined;
+}
+
+export class CapacityGuard {
+  readonly capacityBytes: number;
+  readonly #options: CapacityOptions;
+
+  constructor(options: CapacityOptions) {
+    this.#options = options;
+    this.capacityBytes = options.capacityBytes;
+  }
+
+  /** Size at which segments roll. */
+  get segmentBytes(): number {
+    return Math.min(SEGMENT_BYTES_MAX, Math.floor(this.capacityBytes / SEGMENTS_MIN));
+  }
+
+  /**
+   * The bytes that a new segment may grow to, at least enough for the record; undefined where there is no room.
+   * @throws system errors of the disk
+   */
+  async reserve(record: RecordKey & { readonly payloadBytes: number }): Promise<number | undefined> {
+    const { disk, set, makeRoom } = this.#options;
+    await disk.makeDirectory(set.directoryPath);
+    const keyBytes = record.group.length + record.item.length;
+    const least = headBytesOf(record, record.payloadBytes) + record.payloadBytes + 2 * keyBytes + SEGMENT_FRAME_BYTES;
+    const wanted = Math.max(this.segmentBytes, least);
+    await set.refresh();
+    let room = await this.#room();
+    if (room < wanted && makeRoom) {
+      await makeRoom(wanted - room);
+      room = await this.#room();
+    }
+    if (room >= wanted) return wanted;
+    return room >= Math.max(least, Math.min(wanted, MIB)) ? room : undefined;
+  }
+
+  /** Are the bounds kept, all reservations of all writers counted? */
+  async holds(): Promise<boolean> {
+    await this.#options.set.refreshAnew();
+    return this.#options.set.boundBytes <= this.capacityBytes;
+  }
+
+  /** Bytes that could be reserved now. */
+  async #room(): Promise<number> {
+    const { disk, set } = this.#options;
+    const { freeBytes, totalBytes } = await disk.space(set.directoryPath);
+    const reserveBytes = this.#options.freeReserveBytes ?? Math.min(totalBytes * 0.1, 32 * GIB);
+    // What open segments have reserved but not written yet is still counted as free by the file system.
+    let promisedBytes = 0;
+    for (const { name, sizeBytes } of set) {
+      if (name.kind === 'open') promisedBytes += Math.max(0, name.reservedBytes - sizeBytes);
+    }
+    const free = freeBytes - reserveBytes - promisedBytes;
+    return Math.floor(Math.min(this.capacityBytes - set.boundBytes, free));
+  }
+}

@@ -1,0 +1,130 @@
+// Reads the records that the index points to: heads (a bounded number stays parsed in memory) and check blocks. Sorts
+// what can go wrong into damage (counted, the record leaves the index), disk trouble (counted, one warning) and records
+// that are gone. Never throws for any of it.
+import { systemErrorCode } from '../base/errors.ts';
+import { OnceLogger, type Logger } from '../base/log.ts';
+import type { Metrics } from '../base/metrics.ts';
+import { MIB } from '../base/units.ts';
+import type { DiskFile } from '../disk/disk.ts';
+import type { Page } from '../page/page.ts';
+import type { RecordHead } from '../segment/format.ts';
+import { readBlocks, readRecordHead } from '../segment/reader.ts';
+import { decodeItem, itemFits, PAGE_RECORD_KIND, type FileKey, type PageItem } from './page-key.ts';
+import type { IndexedRecord, RecordIndex } from './record-index.ts';
+import type { Segment, SegmentSet } from './segment-set.ts';
+
+/** Covers the block CRCs of 16 GiB of payload. */
+const HEADS_BYTES_MAX = 8 * MIB;
+
+/** `gone`: the index has forgotten the record, another one may do. `failed`: the disk does not answer now. */
+export type Unread = 'gone' | 'failed';
+
+export interface KnownHead {
+  readonly head: RecordHead;
+  readonly item: PageItem;
+}
+
+export class RecordReader {
+  readonly #set: SegmentSet;
+  readonly #index: RecordIndex;
+  readonly #metrics: Metrics;
+  readonly #log: Logger;
+  readonly #heads = new Map<number, KnownHead>();
+  #headsBytes = 0;
+
+  constructor(parts: { set: SegmentSet; metrics: Metrics; log: Logger }) {
+    this.#set = parts.set;
+    this.#index = parts.set.index;
+    this.#metrics = parts.metrics;
+    this.#log = new OnceLogger(parts.log);
+  }
+
+  /** The record's head, when it is a record of this very page. No promise where it is known. */
+  head(record: IndexedRecord, page: Page, key: FileKey): KnownHead | Promise<KnownHead | Unread> | Unread {
+    const known = this.#heads.get(placeOf(record));
+    return known ? this.#matched(known, record, page, key) : this.#readHead(record, page, key);
+  }
+
+  #matched(known: KnownHead, record: IndexedRecord, page: Page, key: FileKey): KnownHead | Unread {
+    if (itemFits(known.item, page) && known.head.group.equals(key.group)) return known;
+    // Another page size, or another file with the same hash: sound, but no answer for the page that is read now, and it
+    // would be found again and again.
+    this.#index.removeRecord(record);
+    return 'gone';
+  }
+
+  async #readHead(record: IndexedRecord, page: Page, key: FileKey): Promise<KnownHead | Unread> {
+    const { offset, headBytes } = record;
+    const head = await this.#with(record, (file, segment) =>
+      readRecordHead(file, { segmentId: segment.id, offset, headBytes }).then((read) => read ?? ('damaged' as const)),
+    );
+    if (typeof head === 'string') return head === 'damaged' ? this.#damaged(record, 'head') : head;
+    const item = head.kind === PAGE_RECORD_KIND ? decodeItem(head.item, head.payloadBytes) : undefined;
+    if (!item) return this.#damaged(record, 'head');
+    const known = { head, item };
+    this.#keep(placeOf(record), known);
+    return this.#matched(known, record, page, key);
+  }
+
+  #keep(place: number, known: KnownHead): void {
+    if (!this.#heads.has(place)) this.#headsBytes += costOf(known);
+    this.#heads.set(place, known);
+    for (const [oldPlace, old] of this.#heads) {
+      if (this.#headsBytes <= HEADS_BYTES_MAX) return;
+      this.#heads.delete(oldPlace);
+      this.#headsBytes -= costOf(old);
+    }
+  }
+
+  /** Fills the buffers from check block `firstBlock` of the payload on; true when every block is intact. */
+  async blocks(
+    record: IndexedRecord,
+    head: RecordHead,
+    firstBlock: number,
+    buffers: readonly Buffer[],
+  ): Promise<true | Unread> {
+    const intact = await this.#with(record, (file) => readBlocks(file, head, firstBlock, buffers));
+    return intact === false ? this.#damaged(record, 'payload') : intact;
+  }
+
+  #damaged(record: IndexedRecord, what: string): Unread {
+    const segment = this.#set.get(record.segment);
+    // A segment that another process removed while we read is no damage.
+    if (segment) {
+      this.#metrics.add('seekfs_crc_failures_total');
+      this.#log.log('warn', `damaged ${what} of a record at ${record.offset} of ${segment.fileName}: fetching again`);
+    }
+    this.#index.removeRecord(record);
+    return 'gone';
+  }
+
+  async #with<T>(record: IndexedRecord, use: (file: DiskFile, segment: Segment) => Promise<T>): Promise<T | Unread> {
+    const segment = this.#set.get(record.segment);
+    if (!segment) {
+      this.#index.removeRecord(record);
+      return 'gone';
+    }
+    try {
+      return await this.#set.withFile(segment, (file) => use(file, segment));
+    } catch (error) {
+      const code = systemErrorCode(error);
+      if (code === 'ENOENT') {
+        this.#set.forget(segment);
+        return 'gone';
+      }
+      this.#metrics.add('seekfs_l2_read_failures_total');
+      const reason = code ?? String(error);
+      this.#log.log('warn', `cannot read the cache in ${this.#set.directoryPath} (${reason}): reading through`);
+      return 'failed';
+    }
+  }
+}
+
+function costOf(known: KnownHead): number {
+  return 512 + 4 * known.head.blockCrcs.length;
+}
+
+/** Unique for a record: a segment is below 4 GiB, and a process meets fewer than 2²¹ of them. */
+function placeOf(record: IndexedRecord): number {
+  return record.segment * 2 ** 32 + record.offset;
+}

@@ -1,0 +1,306 @@
+// The segments of one directory as this process knows them: follows what other processes create, append, seal and
+// remove, fills the index with it, and lends out open files (a bounded number). Never writes.
+import { join } from 'node:path';
+import { systemErrorCode } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Disk, DiskFile } from '../disk/disk.ts';
+import type { RecordEntry } from '../segment/format.ts';
+import { formatSegmentName, parseSegmentName, type SegmentName } from '../segment/names.ts';
+import { readFooter, readSegmentHeader, scanRecords } from '../segment/scan.ts';
+import { GRANULE_BYTES } from '../page/page.ts';
+import { decodeItem, hashGroup, type FileHash } from './page-key.ts';
+import type { RecordIndex } from './record-index.ts';
+
+const FILES_MAX = 64;
+const LOADS_AT_ONCE = 8;
+
+export interface Segment {
+  /** Its number in this process's index. */
+  readonly number: number;
+  readonly id: Buffer;
+  readonly idHex: string;
+  /** Written by this process: the writer indexes what it appends. */
+  own: boolean;
+  name: SegmentName;
+  fileName: string;
+  /** Size of the file when it was last looked at. */
+  sizeBytes: number;
+  /** Records before this offset are in the index. */
+  scannedTo: number;
+  /** Sealed or given up, and scanned to its end: it needs no look again. */
+  complete: boolean;
+  records: number;
+  /** How its writer called itself; undefined until the header was read. */
+  owner: string | undefined;
+  gone: boolean;
+}
+
+interface OpenFile {
+  readonly opening: Promise<DiskFile>;
+  file: DiskFile | undefined;
+  users: number;
+}
+
+export class SegmentSet {
+  readonly directoryPath: string;
+  readonly index: RecordIndex;
+  readonly #disk: Disk;
+  readonly #log: Logger;
+  readonly #segments: (Segment | undefined)[] = [];
+  readonly #byId = new Map<string, Segment>();
+  /** In order of last use. */
+  readonly #files = new Map<number, OpenFile>();
+  #refreshing: Promise<void> | undefined;
+
+  constructor(options: { disk: Disk; directoryPath: string; index: RecordIndex; log: Logger }) {
+    this.directoryPath = options.directoryPath;
+    this.index = options.index;
+    this.#disk = options.disk;
+    this.#log = options.log;
+  }
+
+  get(number: number): Segment | undefined {
+    return this.#segments[number];
+  }
+
+  *[Symbol.iterator](): Generator<Segment> {
+    yield* this.#byId.values();
+  }
+
+  /** Bytes that the segments take or have reserved. */
+  get boundBytes(): number {
+    let sum = 0;
+    for (const { name, sizeBytes } of this.#byId.values()) {
+      sum += name.kind === 'open' ? Math.max(name.reservedBytes, sizeBytes) : sizeBytes;
+    }
+    return sum;
+  }
+
+  /** Makes a segment known without reading it: one of our own, or one that a sidecar covers up to `scannedTo`. */
+  add(fileName: string, covered: { own: boolean; scannedTo: number; sizeBytes: number; complete: boolean }): Segment {
+    const name = parseSegmentName(fileName)!;
+    const segment: Segment = {
+      number: this.#segments.length,
+      id: Buffer.from(name.idHex, 'hex'),
+      idHex: name.idHex,
+      name,
+      fileName,
+      records: 0,
+      owner: undefined,
+      gone: false,
+      ...covered,
+    };
+    this.#segments.push(segment);
+    this.#byId.set(name.idHex, segment);
+    return segment;
+  }
+
+  /** A segment of our own has ended; from now on it is followed like everybody's, under the name it has on disk. */
+  disown(segment: Segment, sealed: { readonly sizeBytes: number } | undefined): void {
+    segment.own = false;
+    if (!sealed) return;
+    segment.sizeBytes = sealed.sizeBytes;
+    segment.complete = true;
+    segment.name = { kind: 'sealed', idHex: segment.idHex };
+    segment.fileName = formatSegmentName(segment.name);
+  }
+
+  /** Puts a page's record into the index; a record that is none of a page's is passed over. */
+  indexEntry(segment: Segment, entry: RecordEntry, hash: FileHash): void {
+    const item = decodeItem(entry.item, entry.payloadBytes);
+    if (!item) return;
+    segment.records += 1;
+    this.index.insert({
+      lo: hash.lo,
+      hi: hash.hi,
+      pageId: item.pageId,
+      segment: segment.number,
+      offset: entry.offset,
+      headBytes: entry.headBytes,
+      firstGranule: item.firstGranule,
+      granules: Math.ceil(entry.payloadBytes / GRANULE_BYTES),
+    });
+  }
+
+  /**
+   * Lists the directory and reads what is new in it. Callers at the same time share one pass.
+   * @throws system errors of listing the directory; a segment that cannot be read is passed over until the next time
+   */
+  refresh(): Promise<void> {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  /** As `refresh`, with a listing that begins after this call. */
+  async refreshAnew(): Promise<void> {
+    await this.#refreshing?.catch(() => undefined);
+    await this.refresh();
+  }
+
+  async #refresh(): Promise<void> {
+    const names = new Map<string, { name: SegmentName; fileName: string }>();
+    for (const fileName of await this.#list()) {
+      const name = parseSegmentName(fileName);
+      if (name) names.set(name.idHex, { name, fileName });
+    }
+    for (const segment of this.#byId.values()) {
+      // One of our own may be younger than the listing.
+      if (!segment.own && !names.has(segment.idHex)) this.forget(segment);
+    }
+    const stale: Segment[] = [];
+    for (const { name, fileName } of names.values()) {
+      const known = this.#byId.get(name.idHex);
+      const segment = known ?? this.add(fileName, { own: false, scannedTo: 0, sizeBytes: 0, complete: false });
+      if (segment.own) continue;
+      segment.name = name;
+      segment.fileName = fileName;
+      if (!segment.complete) stale.push(segment);
+    }
+    const workers = Array.from({ length: Math.min(LOADS_AT_ONCE, stale.length) }, async () => {
+      for (let segment = stale.pop(); segment; segment = stale.pop()) await this.#load(segment);
+    });
+    await Promise.all(workers);
+  }
+
+  async #list(): Promise<string[]> {
+    try {
+      return await this.#disk.list(this.directoryPath);
+    } catch (error) {
+      if (systemErrorCode(error) === 'ENOENT') return [];
+      throw error;
+    }
+  }
+
+  async #load(segment: Segment): Promise<void> {
+    try {
+      await this.withFile(segment, async (file) => {
+        const sealed = segment.name.kind === 'sealed';
+        const { sizeBytes } = await file.stat();
+        if (segment.scannedTo === 0) {
+          const header = await readSegmentHeader(file);
+          if (!header?.id.equals(segment.id)) {
+            // Of an open one the header may not be there yet; of a sealed one it never will be.
+            segment.complete = sealed;
+            segment.sizeBytes = sizeBytes;
+            return;
+          }
+          segment.scannedTo = header.headerBytes;
+          segment.owner = header.owner;
+        }
+        const footer = sealed ? await readFooter(file, { id: segment.id, sizeBytes }) : undefined;
+        // Looking for records behind damage is for segments that have ended: in an open one it is the next append.
+        const grown = sizeBytes !== segment.sizeBytes;
+        const from = segment.scannedTo;
+        const scan = footer
+          ? { entries: footer.entries.filter((entry) => entry.offset >= from), end: footer.offset }
+          : sealed || grown
+            ? await scanRecords(file, { id: segment.id, sizeBytes, from, resync: sealed })
+            : { entries: [], end: from };
+        segment.sizeBytes = sizeBytes;
+        segment.scannedTo = scan.end;
+        segment.complete = sealed;
+        this.#indexAll(segment, scan.entries);
+      });
+    } catch (error) {
+      if (systemErrorCode(error) === 'ENOENT') this.forgetIfRemoved(segment);
+      else this.#log.log('warn', `cannot read segment ${segment.fileName}: ${systemErrorCode(error) ?? String(error)}`);
+    }
+  }
+
+  #indexAll(segment: Segment, entries: readonly RecordEntry[]): void {
+    const hashes = new Map<Buffer, FileHash>();
+    for (const entry of entries) {
+      let hash = hashes.get(entry.group);
+      if (!hash) hashes.set(entry.group, (hash = hashGroup(entry.group)));
+      this.indexEntry(segment, entry, hash);
+    }
+  }
+
+  /** Its name is gone: sealed and so renamed, which the next refresh sees, or removed, which makes its pages misses. */
+  forgetIfRemoved(segment: Segment): void {
+    if (segment.name.kind === 'sealed') this.forget(segment);
+  }
+
+  /** Drops the segment and its records from memory. Reads that go on keep their open file. */
+  forget(segment: Segment): void {
+    if (segment.gone) return;
+    segment.gone = true;
+    this.#byId.delete(segment.idHex);
+    this.#segments[segment.number] = undefined;
+    this.index.removeSegment(segment.number);
+    const open = this.#files.get(segment.number);
+    if (open?.users === 0) this.#close(segment.number, open);
+  }
+
+  /**
+   * Runs `use` with the segment's open file.
+   * @throws system errors of opening it, and what `use` throws
+   */
+  async withFile<T>(segment: Segment, use: (file: DiskFile) => Promise<T>): Promise<T> {
+    const open = this.#borrow(segment);
+    try {
+      return await use(open.file ?? (await open.opening));
+    } finally {
+      open.users -= 1;
+      if (open.users === 0 && segment.gone) this.#close(segment.number, open);
+    }
+  }
+
+  #borrow(segment: Segment): OpenFile {
+    let open = this.#files.get(segment.number);
+    if (open) {
+      open.users += 1;
+      this.#files.delete(segment.number);
+      this.#files.set(segment.number, open);
+      return open;
+    }
+    const created: OpenFile = { opening: this.#open(segment), file: undefined, users: 1 };
+    created.opening.then(
+      (file) => (created.file = file),
+      () => this.#files.get(segment.number) === created && this.#files.delete(segment.number),
+    );
+    open = created;
+    this.#files.set(segment.number, open);
+    if (this.#files.size > FILES_MAX) this.#closeIdle(this.#files.size - FILES_MAX);
+    return open;
+  }
+
+  /** Opens it by the name that is known, and where that is gone by the one that sealing gives. */
+  async #open(segment: Segment): Promise<DiskFile> {
+    try {
+      return await this.#disk.open(join(this.directoryPath, segment.fileName), 'read');
+    } catch (error) {
+      const code = systemErrorCode(error);
+      if (code === 'EMFILE' || code === 'ENFILE') this.#closeIdle(this.#files.size);
+      if (code !== 'ENOENT' || segment.name.kind === 'sealed') throw error;
+      return this.#disk.open(
+        join(this.directoryPath, formatSegmentName({ kind: 'sealed', idHex: segment.idHex })),
+        'read',
+      );
+    }
+  }
+
+  #closeIdle(count: number): void {
+    let left = count;
+    for (const [number, open] of this.#files) {
+      if (left === 0) return;
+      if (open.users > 0) continue;
+      this.#close(number, open);
+      left -= 1;
+    }
+  }
+
+  #close(number: number, open: OpenFile): void {
+    if (this.#files.get(number) === open) this.#files.delete(number);
+    void open.opening.then((file) => file.close()).catch(() => undefined);
+  }
+
+  async close(): Promise<void> {
+    await this.#refreshing?.catch(() => undefined);
+    const files = [...this.#files.values()];
+    this.#files.clear();
+    await Promise.allSettled(files.map(async (open) => (await open.opening).close()));
+  }
+}
