@@ -1,0 +1,29 @@
+// What the Blob API needs from the rest of the library, as interfaces that the composition root fills in. The API
+// knows no engine, no cache and no file system.
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import type { MemoryGovernor } from '../base/memory.ts';
+import type { Metrics } from '../base/metrics.ts';
+import type { PinnedVersion, VersionSelector } from '../manifest/types.ts';
+import type { Reader } from '../read/reader.ts';
+
+/** One thing that `GET /readyz` asks about. */
+export interface ReadinessFinding {
+  /** "store", "cache". */
+  readonly name: string;
+  readonly ok: boolean;
+  /** A sentence for people: what was tried and what came of it. */
+  readonly reason: string;
+}
+
+export interface BlobApiDeps {
+  pin(ns: string, selector: VersionSelector, options?: { signal?: AbortSignal }): Promise<PinnedVersion>;
+  reader(): Promise<Reader>;
+  /** The governor behind the reader's slabs: slow clients are broken off when demand waits for their memory. */
+  readonly memory: MemoryGovernor;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Asked by `GET /readyz`, at most once a second. */
+  readiness(signal: AbortSignal): Promise<readonly ReadinessFinding[]>;
+}

@@ -1,0 +1,143 @@
+// One request and its answer: the head, slabs under back-pressure, the abort when the client goes. It owns every slab
+// that was given to it until the network has taken its bytes or the connection is gone. Knows nothing of routes.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { abortError, SeekfsError } from '../base/errors.ts';
+import type { Slab } from '../base/memory.ts';
+
+/** Header fields as node:http takes them fastest: names and values in turn. */
+export type RawHeaders = string[];
+
+export interface ExchangeParts {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly id: string;
+  readonly startedMs: number;
+  readonly now: () => number;
+}
+
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly id: string;
+  readonly startedMs: number;
+  /** Bytes of the body that were handed to the network. */
+  sentBytes = 0;
+  /** Since when the client takes nothing of what we have for it; undefined while it does. */
+  blockedSinceMs: number | undefined;
+  readonly #now: () => number;
+  readonly #held = new Set<Slab>();
+  #abort: AbortController | undefined;
+  #reason: SeekfsError | undefined;
+  #wake: (() => void) | undefined;
+  #listensForDrain = false;
+
+  constructor(parts: ExchangeParts) {
+    this.request = parts.request;
+    this.response = parts.response;
+    this.id = parts.id;
+    this.startedMs = parts.startedMs;
+    this.#now = parts.now;
+  }
+
+  get isHead(): boolean {
+    return this.request.method === 'HEAD';
+  }
+
+  /** Aborted when the client has gone or the server breaks the answer off. */
+  get signal(): AbortSignal {
+    if (!this.#abort) {
+      this.#abort = new AbortController();
+      if (this.#reason) this.#abort.abort(this.#reason);
+    }
+    return this.#abort.signal;
+  }
+
+  /** Status, header fields; the body follows with `send`. */
+  head(status: number, headers: RawHeaders): void {
+    headers.push('X-Request-Id', this.id);
+    this.response.writeHead(status, headers);
+  }
+
+  /** A whole answer whose body is small and already in memory. */
+  finish(status: number, headers: RawHeaders, body: string | Buffer): void {
+    headers.push('Content-Length', String(Buffer.byteLength(body)));
+    this.head(status, headers);
+    if (this.isHead) this.response.end();
+    else {
+      this.sentBytes += Buffer.byteLength(body);
+      this.response.end(body);
+    }
+  }
+
+  /**
+   * Hands a slab's bytes to the network and takes over the caller's reference of it. `last` ends the answer.
+   * @returns a promise where the client is slower than we are: wait for it before you send more
+   * @throws interrupted when the client has gone
+   */
+  send(slab: Slab, last: boolean): void | Promise<void> {
+    if (this.#reason) {
+      slab.release();
+      throw this.#reason;
+    }
+    this.#held.add(slab);
+    const flushed = (): void => {
+      if (this.#held.delete(slab)) slab.release();
+    };
+    this.sentBytes += slab.bytes.length;
+    if (last) {
+      this.response.end(slab.bytes, flushed);
+      if (this.response.writableLength > 0) this.blockedSinceMs = this.#now();
+      return undefined;
+    }
+    return this.response.write(slab.bytes, flushed) ? undefined : this.#drained();
+  }
+
+  /** As `send`, for bytes that are no slab: part heads, JSON. */
+  sendText(text: string | Buffer): void | Promise<void> {
+    if (this.#reason) throw this.#reason;
+    this.sentBytes += Buffer.byteLength(text);
+    return this.response.write(text) ? undefined : this.#drained();
+  }
+
+  #drained(): Promise<void> {
+    this.blockedSinceMs = this.#now();
+    if (!this.#listensForDrain) {
+      this.#listensForDrain = true;
+      this.response.on('drain', () => this.#resume());
+    }
+    return new Promise((resolve, reject) => {
+      this.#wake = () => (this.#reason ? reject(this.#reason) : resolve());
+    });
+  }
+
+  #resume(): void {
+    this.blockedSinceMs = undefined;
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  /** Breaks the connection off, visibly for the client: what was sent is never taken for the whole. */
+  breakOff(reason: SeekfsError): void {
+    this.#reason ??= reason;
+    this.#abort?.abort(this.#reason);
+    this.response.destroy();
+    this.#resume();
+  }
+
+  /** Called once, when the answer is over or the connection is gone: gives back what is still held. */
+  closed(): void {
+    if (!this.response.writableFinished) {
+      this.#reason ??= new SeekfsError('interrupted', 'the client has gone');
+      this.#abort?.abort(this.#reason);
+    }
+    for (const slab of this.#held) slab.release();
+    this.#held.clear();
+    this.#resume();
+  }
+
+  throwIfGone(): void {
+    if (this.#reason) throw this.#reason;
+    if (this.#abort?.signal.aborted) throw abortError(this.#abort.signal);
+  }
+}

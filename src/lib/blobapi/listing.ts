@@ -1,0 +1,103 @@
+// GET /manifest and GET /ls: what a version holds, as JSON that is written as it is listed, so that a manifest of a
+// million files costs no more memory than one of ten.
+import { KIB } from '../base/units.ts';
+import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
+import type { Exchange } from './exchange.ts';
+import { badParameter, type Query } from './query.ts';
+
+export const MANIFEST_PARAMETERS = ['ns', 'version'] as const;
+export const LS_PARAMETERS = ['ns', 'version', 'prefix', 'start_after', 'limit'] as const;
+
+const BATCH_CHARACTERS = 64 * KIB;
+
+/** The entry under the names that the manifest object itself has. */
+function manifestEntry(entry: FileEntry): Record<string, unknown> {
+  return {
+    ...entry.extra,
+    path: entry.path,
+    size: entry.sizeBytes,
+    hash: entry.hash,
+    page_table: entry.pages.map(({ pageId, off, len, crc32c }) => ({ page_id: pageId, off, len, crc32c })),
+    storage: {
+      key: entry.storage.key,
+      etag: entry.storage.etag ?? null,
+      sse: entry.storage.sse ?? null,
+      off: entry.storage.off,
+    },
+  };
+}
+
+/** `{…head, [field]: [items]}` with the items as they come, then `tail` fields. */
+async function sendList(
+  exchange: Exchange,
+  version: PinnedVersion,
+  parts: {
+    head: Record<string, unknown>;
+    field: string;
+    items: AsyncIterable<unknown>;
+    tail?: () => Record<string, unknown>;
+  },
+): Promise<void> {
+  exchange.head(200, ['Content-Type', 'application/json', 'X-Seekfs-Version', String(version.version)]);
+  if (exchange.isHead) {
+    exchange.response.end();
+    return;
+  }
+  let batch = `${JSON.stringify(parts.head).slice(0, -1)},${JSON.stringify(parts.field)}:[`;
+  let separator = '\n';
+  for await (const item of parts.items) {
+    batch += separator + JSON.stringify(item);
+    separator = ',\n';
+    if (batch.length < BATCH_CHARACTERS) continue;
+    await exchange.sendText(batch);
+    batch = '';
+  }
+  const tail = parts.tail ? `,${JSON.stringify(parts.tail()).slice(1, -1)}` : '';
+  batch += `\n]${tail}}\n`;
+  exchange.sentBytes += Buffer.byteLength(batch);
+  exchange.response.end(batch);
+}
+
+export async function answerManifest(exchange: Exchange, version: PinnedVersion): Promise<void> {
+  const { header, digest, ns } = version;
+  async function* entries(): AsyncIterable<unknown> {
+    for await (const entry of version.list()) yield manifestEntry(entry);
+  }
+  const head = {
+    ns,
+    digest,
+    version: header.version,
+    parents: header.parents,
+    tombstones: header.tombstones,
+    created_at: header.createdAtS,
+  };
+  await sendList(exchange, version, { head, field: 'files', items: entries() });
+}
+
+/** @throws usage */
+export async function answerLs(exchange: Exchange, query: Query, version: PinnedVersion): Promise<void> {
+  const prefix = query.optionalOrEmpty('prefix') ?? '';
+  const startAfter = query.optional('start_after');
+  const limit = query.count('limit') ?? Infinity;
+  if (limit === 0) throw badParameter('limit', 'is 0');
+  let next: string | null = null;
+  async function* entries(): AsyncIterable<unknown> {
+    let count = 0;
+    let last = '';
+    for await (const { path, sizeBytes, hash, modifiedAtMs } of version.list({ prefix, startAfter })) {
+      if (count === limit) {
+        next = last;
+        return;
+      }
+      count += 1;
+      last = path;
+      yield { path, size: sizeBytes, hash, modified_at_ms: modifiedAtMs };
+    }
+  }
+  await sendList(exchange, version, {
+    head: { ns: version.ns, version: version.version, digest: version.digest },
+    field: 'files',
+    items: entries(),
+    tail: () => ({ next_start_after: next }),
+  });
+}
