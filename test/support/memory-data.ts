@@ -35,7 +35,14 @@ export function pinnedVersion(ns: string, version: number, files: Files, onClose
     ns,
     version,
     digest: `sha256:${createHash('sha256').update(`${ns} ${version}`).digest('hex')}`,
-    header: { version, parents: version > 1 ? [version - 1] : [], tombstones: [], createdAtS: 1_700_000_000 },
+    header: {
+      version,
+      parents: version > 1 ? [version - 1] : [],
+      tombstones: [],
+      createdAtS: 1_700_000_000,
+      publishId: undefined,
+      index: undefined,
+    },
     fileCount: entries.length,
     totalBytes: entries.reduce((sum, entry) => sum + entry.sizeBytes, 0),
     lookup: async (path) => {
@@ -136,6 +143,11 @@ export function memoryData(namespaces: Record<string, Files[]>, options: { memor
     });
   };
   return {
+    head: async (ns) => {
+      pins.heads += 1;
+      const versions = namespaces[ns];
+      return versions && { version: versions.length, digest: undefined };
+    },
     pin,
     pins,
     namespaces,

@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { MemoryGovernor } from '../base/memory.ts';
 import type { Metrics } from '../base/metrics.ts';
+import type { HeadPointer } from '../manifest/head.ts';
 import type { PinnedVersion, VersionSelector } from '../manifest/types.ts';
 import type { Reader } from '../read/reader.ts';
 
@@ -17,6 +18,8 @@ export interface ReadinessFinding {
 }
 
 export interface BlobApiDeps {
+  /** HEAD as it is now, one meta GET: polled for requests that name no version. Undefined: nothing was published. */
+  head(ns: string): Promise<HeadPointer | undefined>;
   pin(ns: string, selector: VersionSelector, options?: { signal?: AbortSignal }): Promise<PinnedVersion>;
   reader(): Promise<Reader>;
   /** The governor behind the reader's slabs: slow clients are broken off when demand waits for their memory. */

@@ -1,7 +1,8 @@
 // GET /manifest and GET /ls: what a version holds, as JSON that is written as it is listed, so that a manifest of a
 // million files costs no more memory than one of ten.
 import { KIB } from '../base/units.ts';
-import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
+import type { PinnedVersion } from '../manifest/types.ts';
+import { encodeManifest, encodeManifestJson } from '../manifest/codec.ts';
 import type { Exchange } from './exchange.ts';
 import { badParameter, type Query } from './query.ts';
 
@@ -9,23 +10,6 @@ export const MANIFEST_PARAMETERS = ['ns', 'version'] as const;
 export const LS_PARAMETERS = ['ns', 'version', 'prefix', 'start_after', 'limit'] as const;
 
 const BATCH_CHARACTERS = 64 * KIB;
-
-/** The entry under the names that the manifest object itself has. */
-function manifestEntry(entry: FileEntry): Record<string, unknown> {
-  return {
-    ...entry.extra,
-    path: entry.path,
-    size: entry.sizeBytes,
-    hash: entry.hash,
-    page_table: entry.pages.map(({ pageId, off, len, crc32c }) => ({ page_id: pageId, off, len, crc32c })),
-    storage: {
-      key: entry.storage.key,
-      etag: entry.storage.etag ?? null,
-      sse: entry.storage.sse ?? null,
-      off: entry.storage.off,
-    },
-  };
-}
 
 /** `{…head, [field]: [items]}` with the items as they come, then `tail` fields. */
 async function sendList(
@@ -58,20 +42,18 @@ async function sendList(
   exchange.response.end(batch);
 }
 
+/** The manifest as its object has it, but for its digest, which is a header field: packing it again changes bytes. */
 export async function answerManifest(exchange: Exchange, version: PinnedVersion): Promise<void> {
-  const { header, digest, ns } = version;
-  async function* entries(): AsyncIterable<unknown> {
-    for await (const entry of version.list()) yield manifestEntry(entry);
+  const isPacked = /\bgzip\b/.test(exchange.request.headers['accept-encoding'] ?? '');
+  const headers = ['Content-Type', 'application/json', 'X-Seekfs-Version', String(version.version)];
+  headers.push('X-Seekfs-Digest', version.digest, 'Vary', 'Accept-Encoding');
+  if (isPacked) headers.push('Content-Encoding', 'gzip');
+  exchange.head(200, headers);
+  if (!exchange.isHead) {
+    const encode = isPacked ? encodeManifest : encodeManifestJson;
+    for await (const chunk of encode(version.header, version.list())) await exchange.sendText(chunk);
   }
-  const head = {
-    ns,
-    digest,
-    version: header.version,
-    parents: header.parents,
-    tombstones: header.tombstones,
-    created_at: header.createdAtS,
-  };
-  await sendList(exchange, version, { head, field: 'files', items: entries() });
+  exchange.response.end();
 }
 
 /** @throws usage */

@@ -58,7 +58,12 @@ class BlobApi implements BlobServer {
     this.#limits = limits;
     this.#service = {
       limits,
-      versions: new VersionPool({ pin: (ns, selector) => deps.pin(ns, selector), clock: deps.clock, ...limits }),
+      versions: new VersionPool({
+        head: (ns) => deps.head(ns),
+        pin: (ns, selector) => deps.pin(ns, selector),
+        clock: deps.clock,
+        ...limits,
+      }),
       reader: () => deps.reader(),
       memory: deps.memory,
       held: new HeldAllowance(deps.memory),

@@ -2,6 +2,7 @@
 // all; opened versions stay open, the least recently used goes first and closes after its last reader.
 import type { Clock } from '../base/clock.ts';
 import { isSeekfsError, SeekfsError } from '../base/errors.ts';
+import type { HeadPointer } from '../manifest/head.ts';
 import type { PinnedVersion, VersionSelector } from '../manifest/types.ts';
 
 /** One open version with a count of its holders. Whoever acquired it releases it once. */
@@ -35,6 +36,7 @@ interface Head {
 const ABSENT_MAX = 1000;
 
 export interface VersionPoolOptions {
+  readonly head: (ns: string) => Promise<HeadPointer | undefined>;
   readonly pin: (ns: string, selector: VersionSelector) => Promise<PinnedVersion>;
   readonly clock: Clock;
   readonly headAgeMsMax: number;
@@ -80,20 +82,23 @@ export class VersionPool {
   }
 
   async #refresh(ns: string): Promise<VersionLease> {
-    const { pin, clock, openVersionsMax } = this.#options;
+    const { head, pin, clock, openVersionsMax } = this.#options;
     const checkedMs = clock.monotonicMs();
+    const before = this.#heads.get(ns);
+    if (before) {
+      const pointer = await head(ns);
+      const { version, digest } = before.lease.pinned;
+      if (pointer?.version === version && (pointer.digest ?? digest) === digest) {
+        before.checkedMs = checkedMs;
+        return before.lease;
+      }
+    }
     let pinned: PinnedVersion;
     try {
       pinned = await pin(ns, { kind: 'head' });
     } catch (error) {
       if (isSeekfsError(error, 'namespace_not_found')) this.#forget(ns);
       throw error;
-    }
-    const before = this.#heads.get(ns);
-    if (before?.lease.pinned.version === pinned.version && before.lease.pinned.digest === pinned.digest) {
-      await pinned.close();
-      before.checkedMs = checkedMs;
-      return before.lease;
     }
     const lease = new VersionLease(pinned);
     if (this.#closed) return closed(lease);

@@ -127,7 +127,8 @@ function encodeHead(header: ManifestHeader): string {
   return `${JSON.stringify(fields).slice(0, -1)},"files":[`;
 }
 
-async function* encodeJson(
+/** The same, unpacked: what `GET /manifest` answers. */
+export async function* encodeManifestJson(
   header: ManifestHeader,
   entries: AsyncIterable<FileEntry> | Iterable<FileEntry>,
 ): AsyncIterable<Buffer> {
@@ -150,6 +151,6 @@ export function encodeManifest(
   entries: AsyncIterable<FileEntry> | Iterable<FileEntry>,
 ): AsyncIterable<Buffer> {
   const pack = createGzip({ level: 4, chunkSize: 256 * 1024 });
-  pipeline(Readable.from(encodeJson(header, entries), { objectMode: true, highWaterMark: 1 }), pack, ignoreEnd);
+  pipeline(Readable.from(encodeManifestJson(header, entries), { objectMode: true, highWaterMark: 1 }), pack, ignoreEnd);
   return pack;
 }

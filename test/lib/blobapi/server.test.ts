@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { request, type IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
+import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SeekfsError } from '../../../src/lib/base/errors.ts';
 import { seededRandom } from '../../../src/lib/base/random.ts';
@@ -412,7 +413,10 @@ describe('the other endpoints', () => {
     });
   });
 
-  test('/manifest is the manifest under its own names', async () => {
+  test('/manifest is the manifest under its own names, packed where that is accepted', async () => {
+    const packed = await ask('/manifest?ns=dev', { headers: { 'accept-encoding': 'gzip' } });
+    expect(packed.headers['content-encoding']).toBe('gzip');
+    expect(gunzipSync(packed.body).equals((await ask('/manifest?ns=dev')).body)).toBe(true);
     const manifest = JSON.parse((await ask('/manifest?ns=dev&version=1')).body.toString()) as Record<string, unknown>;
     expect(manifest).toMatchObject({ version: 1, parents: [], created_at: 1_700_000_000 });
     expect(manifest['files']).toMatchObject([{ path: 'a.bin', size: OLD.length, page_table: [{ page_id: 0 }] }]);
