@@ -1,0 +1,151 @@
+// Hashes files off the event loop: a few worker threads, blocks handed over without copying and given back. Small
+// files are hashed in place, where a message would cost more than the hash. Run from TypeScript sources (tests), where
+// no worker can be started, everything is hashed in place.
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { loadCrc32c } from '../base/crc32c.ts';
+import { SeekfsError } from '../base/errors.ts';
+import { MIB } from '../base/units.ts';
+import type { ChecksumReply, ChecksumRequest } from './checksum-worker.ts';
+import { FileChecksums, type Checksums } from './checksums.ts';
+
+/** Hashing that much takes about half a millisecond. */
+export const INLINE_BYTES_MAX = MIB;
+const WORKERS_MAX = 4;
+
+/** The hashing of one file: blocks in order, then `finish`, or `drop`. */
+export interface FileHashing {
+  /**
+   * Hashes the first `length` bytes of the block, which belongs to the pool until the promise resolves with the same
+   * memory again.
+   */
+  update(block: ArrayBuffer, length: number): Promise<ArrayBuffer>;
+  finish(): Promise<Checksums>;
+  drop(): void;
+}
+
+interface Pending {
+  readonly blocks: ((block: ArrayBuffer) => void)[];
+  finish: ((checksums: Checksums) => void) | undefined;
+  readonly reject: Set<(error: unknown) => void>;
+}
+
+class Thread {
+  readonly #worker: Worker;
+  readonly #files = new Map<number, Pending>();
+  #failure: Error | undefined;
+
+  constructor(url: URL) {
+    this.#worker = new Worker(url);
+    // A thread that waits for work keeps no process alive.
+    this.#worker.unref();
+    this.#worker.on('message', (reply: ChecksumReply) => this.#receive(reply));
+    this.#worker.on('error', (error) => this.#fail(error));
+    this.#worker.on('exit', () => this.#fail(new SeekfsError('unexpected', 'a hashing thread ended')));
+  }
+
+  get load(): number {
+    return this.#files.size;
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const pending of this.#files.values()) for (const reject of pending.reject) reject(this.#failure);
+    this.#files.clear();
+  }
+
+  #receive(reply: ChecksumReply): void {
+    const pending = this.#files.get(reply.id);
+    if (reply.kind === 'block') {
+      pending?.blocks.shift()?.(reply.block);
+    } else {
+      this.#files.delete(reply.id);
+      pending?.finish?.(reply.checksums);
+    }
+    if (this.#files.size === 0) this.#worker.unref();
+  }
+
+  #send<T>(request: ChecksumRequest, accept: (pending: Pending, resolve: (value: T) => void) => void): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#failure !== undefined) {
+        reject(this.#failure);
+        return;
+      }
+      const pending = this.#files.get(request.id)!;
+      pending.reject.add(reject);
+      accept(pending, (value) => {
+        pending.reject.delete(reject);
+        resolve(value);
+      });
+      this.#worker.ref();
+      this.#worker.postMessage(request, request.kind === 'update' ? [request.block] : []);
+    });
+  }
+
+  hash(id: number, pageSizeBytes: number): FileHashing {
+    this.#files.set(id, { blocks: [], finish: undefined, reject: new Set() });
+    return {
+      update: (block, length) =>
+        this.#send<ArrayBuffer>({ kind: 'update', id, pageSizeBytes, block, length }, (pending, resolve) => {
+          pending.blocks.push(resolve);
+        }),
+      finish: () =>
+        this.#send<Checksums>({ kind: 'finish', id, pageSizeBytes }, (pending, resolve) => {
+          pending.finish = resolve;
+        }),
+      drop: () => {
+        this.#files.delete(id);
+        this.#worker.postMessage({ kind: 'drop', id } satisfies ChecksumRequest, []);
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+function hashInPlace(pageSizeBytes: number): FileHashing {
+  const file = new FileChecksums(pageSizeBytes);
+  return {
+    update: (block, length) => {
+      file.update(new Uint8Array(block, 0, length));
+      return Promise.resolve(block);
+    },
+    finish: () => Promise.resolve(file.finish()),
+    drop: () => undefined,
+  };
+}
+
+export class ChecksumPool {
+  readonly #threads: Thread[] = [];
+  readonly #threadsMax: number;
+  readonly #url: URL | undefined;
+  #nextId = 0;
+
+  private constructor(threadsMax: number) {
+    this.#threadsMax = threadsMax;
+    const isCompiled = import.meta.url.endsWith('.js');
+    this.#url = isCompiled && threadsMax > 0 ? new URL('./checksum-worker.js', import.meta.url) : undefined;
+  }
+
+  static async open(options: { threadsMax?: number } = {}): Promise<ChecksumPool> {
+    await loadCrc32c();
+    return new ChecksumPool(options.threadsMax ?? Math.min(WORKERS_MAX, availableParallelism()));
+  }
+
+  /** `sizeBytes`: what the file is believed to have, to choose the place. */
+  hash(file: { readonly sizeBytes: number; readonly pageSizeBytes: number }): FileHashing {
+    if (!this.#url || file.sizeBytes <= INLINE_BYTES_MAX) return hashInPlace(file.pageSizeBytes);
+    let thread = this.#threads.reduce<Thread | undefined>((a, b) => (a && a.load <= b.load ? a : b), undefined);
+    if (!thread || (thread.load > 0 && this.#threads.length < this.#threadsMax)) {
+      thread = new Thread(this.#url);
+      this.#threads.push(thread);
+    }
+    return thread.hash(this.#nextId++, file.pageSizeBytes);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.close()));
+  }
+}

@@ -1,0 +1,58 @@
+// Writes a content-addressed object unless it is there: the key says what the bytes are, so an object of that key and
+// size is taken as it is and never written again.
+import { isSeekfsError, SeekfsError } from '../base/errors.ts';
+import type { ObjectStore, PutSource } from '../objectstore/object-store.ts';
+
+export interface ContentPut {
+  readonly key: string;
+  readonly source: PutSource;
+  /** Ask before sending: the object is likely there, or is so large that asking costs nothing beside it. */
+  readonly headFirst: boolean;
+  readonly onProgress?: ((bytes: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ContentObject {
+  readonly etag: string;
+  readonly isReused: boolean;
+}
+
+/** @throws object_changed where something else lies under the key, and what the store throws */
+export async function putContent(store: ObjectStore, put: ContentPut): Promise<ContentObject> {
+  const sizeBytes = put.source.kind === 'bytes' ? put.source.bytes.byteLength : put.source.sizeBytes;
+  if (put.headFirst) {
+    const found = await reuse(store, put, sizeBytes);
+    if (found) return found;
+  }
+  try {
+    const { etag } = await store.put({
+      key: put.key,
+      source: put.source,
+      condition: { kind: 'absent' },
+      durable: true,
+      onProgress: put.onProgress,
+      signal: put.signal,
+    });
+    return { etag, isReused: false };
+  } catch (error) {
+    if (!isSeekfsError(error, 'precondition_failed')) throw error;
+    const found = await reuse(store, put, sizeBytes);
+    if (found) return found;
+    throw error;
+  }
+}
+
+async function reuse(store: ObjectStore, put: ContentPut, sizeBytes: number): Promise<ContentObject | undefined> {
+  try {
+    const head = await store.head({ key: put.key, signal: put.signal });
+    if (head.sizeBytes === sizeBytes) return { etag: head.etag, isReused: true };
+    throw new SeekfsError(
+      'object_changed',
+      `${put.key} has ${head.sizeBytes} bytes, its content has ${sizeBytes}; remove the object and put the file again`,
+      { details: { key: put.key, expected: sizeBytes, actual: head.sizeBytes } },
+    );
+  } catch (error) {
+    if (isSeekfsError(error, 'object_not_found')) return undefined;
+    throw error;
+  }
+}

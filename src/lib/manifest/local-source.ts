@@ -1,0 +1,149 @@
+// One local file on its way into the store: read once to hash it, small ones kept in memory for the put, large ones
+// read a second time with every granule compared to the first reading. A file that changes in between is an error.
+import { crc32c } from '../base/crc32c.ts';
+import { rangeEnd } from '../base/byte-range.ts';
+import { SeekfsError, throwIfAborted, wrapSystemError } from '../base/errors.ts';
+import { MIB } from '../base/units.ts';
+import type { Disk, DiskFile, DiskStat } from '../disk/disk.ts';
+import type { PutSource } from '../objectstore/object-store.ts';
+import { GRANULE_BYTES } from '../page/page.ts';
+import type { ChecksumPool, FileHashing } from './checksum-pool.ts';
+import type { Checksums } from './checksums.ts';
+import type { LocalFile } from './local-tree.ts';
+
+/** Up to here one read: the bytes stay in memory until they are in the store. */
+export const ONE_READ_BYTES_MAX = 64 * MIB;
+const BLOCK_BYTES = MIB;
+
+export interface HashedSource {
+  readonly checksums: Checksums;
+  readonly source: PutSource;
+}
+
+function changed(file: LocalFile): SeekfsError {
+  return new SeekfsError(
+    'source_changed',
+    `${file.sourcePath} changed while it was read; put it again when it is at rest`,
+    {
+      details: { path: file.sourcePath },
+    },
+  );
+}
+
+function checkSame(file: LocalFile, stat: DiskStat): void {
+  const is = file.stat;
+  if (stat.sizeBytes !== is.sizeBytes || stat.mtimeNs !== is.mtimeNs || stat.inode !== is.inode) throw changed(file);
+}
+
+async function withFile<T>(disk: Disk, file: LocalFile, use: (open: DiskFile) => Promise<T>): Promise<T> {
+  try {
+    const open = await disk.open(file.sourcePath, 'read');
+    try {
+      checkSame(file, await open.stat());
+      const result = await use(open);
+      checkSame(file, await open.stat());
+      return result;
+    } finally {
+      await open.close();
+    }
+  } catch (error) {
+    throw wrapSystemError(error, `read ${file.sourcePath}`);
+  }
+}
+
+async function readFully(open: DiskFile, file: LocalFile, buffer: Uint8Array, position: number): Promise<void> {
+  if ((await open.read([buffer], position)) !== buffer.length) throw changed(file);
+}
+
+/**
+ * Reads and hashes the file.
+ * @throws source_changed, file_not_found, access_denied, interrupted
+ */
+export async function hashSource(
+  deps: { readonly disk: Disk; readonly pool: ChecksumPool },
+  file: LocalFile,
+  options: { pageSizeBytes: number; onBytes?: ((bytes: number) => void) | undefined; signal?: AbortSignal | undefined },
+): Promise<HashedSource> {
+  const { sizeBytes } = file.stat;
+  const hashing = deps.pool.hash({ sizeBytes, pageSizeBytes: options.pageSizeBytes });
+  let done = false;
+  try {
+    const result = await withFile(deps.disk, file, async (open) => {
+      if (sizeBytes > ONE_READ_BYTES_MAX) {
+        await hashBlocks(open, file, hashing, options);
+        return undefined;
+      }
+      const block = new ArrayBuffer(sizeBytes);
+      await readFully(open, file, new Uint8Array(block), 0);
+      options.onBytes?.(sizeBytes);
+      return new Uint8Array(await hashing.update(block, sizeBytes));
+    });
+    const checksums = await hashing.finish();
+    done = true;
+    const source: PutSource = result
+      ? { kind: 'bytes', bytes: result }
+      : secondReading(deps.disk, file, checksums, options.pageSizeBytes);
+    return { checksums, source };
+  } finally {
+    if (!done) hashing.drop();
+  }
+}
+
+/** Two blocks: one is read while the other is hashed. */
+async function hashBlocks(
+  open: DiskFile,
+  file: LocalFile,
+  hashing: FileHashing,
+  options: { onBytes?: ((bytes: number) => void) | undefined; signal?: AbortSignal | undefined },
+): Promise<void> {
+  let spare: Promise<ArrayBuffer>[] = [
+    Promise.resolve(new ArrayBuffer(BLOCK_BYTES)),
+    Promise.resolve(new ArrayBuffer(BLOCK_BYTES)),
+  ];
+  for (let off = 0; off < file.stat.sizeBytes; off += BLOCK_BYTES) {
+    throwIfAborted(options.signal);
+    const [next, ...rest] = spare;
+    const block = await next!;
+    const length = Math.min(BLOCK_BYTES, file.stat.sizeBytes - off);
+    await readFully(open, file, new Uint8Array(block, 0, length), off);
+    options.onBytes?.(length);
+    const hashed = hashing.update(block, length);
+    // Awaited two blocks later; until then its failure is nobody's.
+    hashed.catch(() => undefined);
+    spare = [...rest, hashed];
+  }
+  await Promise.all(spare);
+}
+
+/** The file again, every granule (or smaller page) checked against its CRC of the first reading. */
+function secondReading(disk: Disk, file: LocalFile, checksums: Checksums, pageSizeBytes: number): PutSource {
+  const { sizeBytes } = file.stat;
+  const unitBytes = Math.min(GRANULE_BYTES, pageSizeBytes);
+  const crcs = checksums.granuleCrcs ?? Uint32Array.from(checksums.pages, (page) => page.crc32c!);
+  return {
+    kind: 'stream',
+    sizeBytes,
+    open: async function* (range) {
+      const open = await disk.open(file.sourcePath, 'read').catch((error: unknown) => {
+        throw wrapSystemError(error, `read ${file.sourcePath}`);
+      });
+      try {
+        checkSame(file, await open.stat());
+        // Engines ask for parts; the units at both ends are read whole to be compared.
+        const start = Math.floor(range.off / unitBytes) * unitBytes;
+        const end = Math.min(sizeBytes, Math.ceil(rangeEnd(range) / unitBytes) * unitBytes);
+        for (let off = start; off < end; off += BLOCK_BYTES) {
+          const block = Buffer.allocUnsafe(Math.min(BLOCK_BYTES, end - off));
+          await readFully(open, file, block, off);
+          for (let at = 0; at < block.length; at += unitBytes) {
+            if (crc32c(block.subarray(at, at + unitBytes)) !== crcs[(off + at) / unitBytes]) throw changed(file);
+          }
+          yield block.subarray(Math.max(0, range.off - off), Math.min(block.length, rangeEnd(range) - off));
+        }
+        checkSame(file, await open.stat());
+      } finally {
+        await open.close();
+      }
+    },
+  };
+}

@@ -1,0 +1,85 @@
+// What `put` finds on the local file system: regular files with the paths they get, by the naming rule of `cp -r`.
+// Symbolic links and special files are reported, never followed. Reads no file.
+import { basename, join } from 'node:path';
+import { SeekfsError, systemErrorCode, wrapSystemError } from '../base/errors.ts';
+import type { Disk, DiskStat } from '../disk/disk.ts';
+import { newPathFault } from './key-layout.ts';
+
+export interface LocalFile {
+  readonly kind: 'file';
+  readonly sourcePath: string;
+  /** In the namespace. */
+  readonly path: string;
+  readonly stat: DiskStat;
+}
+
+export interface LocalSkip {
+  readonly kind: 'skip';
+  readonly sourcePath: string;
+  readonly reason: string;
+}
+
+const REASONS = { symlink: 'a symbolic link', other: 'neither a file nor a directory' } as const;
+
+/**
+ * Walks the sources in order, names within a directory in the order of their UTF-16.
+ * @throws file_not_found for a source that is not there; usage for a name that no file of a manifest can have
+ */
+export async function* walkSources(
+  disk: Disk,
+  options: { ns: string; sources: readonly string[]; prefix: string },
+): AsyncGenerator<LocalFile | LocalSkip> {
+  for (const source of options.sources) {
+    const isContents = /[/\\]$/.test(source) || ['.', '..'].includes(basename(source));
+    const sourcePath = source.length > 1 ? source.replace(/\/+$/, '') || '/' : source;
+    const stat = await disk.stat(sourcePath).catch((error: unknown) => {
+      throw wrapSystemError(error, `read ${source}`);
+    });
+    if (isContents && stat.kind !== 'directory') {
+      throw new SeekfsError('usage', `${source} ends in a slash and is no directory`);
+    }
+    const name = isContents ? '' : basename(sourcePath);
+    yield* walk(disk, options.ns, { sourcePath, path: joinPath(options.prefix, name), stat });
+  }
+}
+
+function joinPath(prefix: string, name: string): string {
+  const trimmed = prefix.replace(/\/+$/, '');
+  if (trimmed === '' || name === '') return trimmed + name;
+  return `${trimmed}/${name}`;
+}
+
+async function* walk(
+  disk: Disk,
+  ns: string,
+  at: { sourcePath: string; path: string; stat: DiskStat },
+): AsyncGenerator<LocalFile | LocalSkip> {
+  const { sourcePath, path, stat } = at;
+  if (stat.kind === 'file') {
+    const fault = newPathFault(ns, path);
+    if (fault) throw new SeekfsError('usage', `${sourcePath} cannot be put as ${JSON.stringify(path)}: ${fault}`);
+    yield { kind: 'file', sourcePath, path, stat };
+  } else if (stat.kind === 'directory') {
+    const names = await disk.list(sourcePath).catch((error: unknown) => {
+      throw wrapSystemError(error, `list ${sourcePath}`);
+    });
+    for (const name of names) {
+      const child = join(sourcePath, name);
+      let childStat: DiskStat;
+      try {
+        childStat = await disk.stat(child);
+      } catch (error) {
+        if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, `read ${child}`);
+        yield {
+          kind: 'skip',
+          sourcePath: child,
+          reason: name.includes('\ufffd') ? 'its name is not UTF-8' : 'it is gone',
+        };
+        continue;
+      }
+      yield* walk(disk, ns, { sourcePath: child, path: joinPath(path, name), stat: childStat });
+    }
+  } else {
+    yield { kind: 'skip', sourcePath, reason: REASONS[stat.kind] };
+  }
+}

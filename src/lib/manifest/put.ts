@@ -1,0 +1,247 @@
+// `put`: local files and trees into content-addressed objects, many at once, and one new version for the whole call.
+// Nothing is read back: checksums are computed as the bytes go by.
+import { SeekfsError, throwIfAborted } from '../base/errors.ts';
+import { Semaphore } from '../base/semaphore.ts';
+import { MIB } from '../base/units.ts';
+import type { Disk } from '../disk/disk.ts';
+import { ChecksumPool } from './checksum-pool.ts';
+import { checkPageSize } from './checksums.ts';
+import { putContent } from './content-object.ts';
+import { openIntent, type Lease } from './intents.ts';
+import { checkNamespace, checkPath, contentKey } from './key-layout.ts';
+import { hashSource, ONE_READ_BYTES_MAX } from './local-source.ts';
+import { walkSources, type LocalFile } from './local-tree.ts';
+import { pinVersion } from './pinned.ts';
+import { publish, refuseUnsafeStore, type PublishDeps, type PublishReport } from './publisher.ts';
+import type { FileEntry, PinnedVersion } from './types.ts';
+
+/** Files at once; and bytes of files held in memory at once. */
+const FILES_AT_ONCE = 16;
+const BYTES_AT_ONCE = 192 * MIB;
+const SKIPS_MAX = 1000;
+
+export interface PutDeps extends PublishDeps {
+  readonly disk: Disk;
+}
+
+export interface PutProgress {
+  /** Both grow while the tree is walked. */
+  readonly filesFound: number;
+  readonly bytesFound: number;
+  readonly filesDone: number;
+  /** In the store, reused ones included. */
+  readonly bytesDone: number;
+}
+
+export interface PutOptions {
+  readonly ns: string;
+  readonly sources: readonly string[];
+  /** All paths go under it; '' for none. */
+  readonly prefix?: string | undefined;
+  readonly pageSizeBytes: number;
+  /** Default true. */
+  readonly publish?: boolean | undefined;
+  readonly onProgress?: ((progress: PutProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface SkippedSource {
+  readonly sourcePath: string;
+  readonly reason: string;
+}
+
+export interface PutReport {
+  readonly files: number;
+  readonly bytes: number;
+  readonly uploadedFiles: number;
+  readonly uploadedBytes: number;
+  /** Of objects that were in the store already. */
+  readonly reusedFiles: number;
+  readonly reusedBytes: number;
+  /** At most 1,000 of them. */
+  readonly skipped: readonly SkippedSource[];
+  readonly skippedCount: number;
+  /** Undefined where it was not asked for. */
+  readonly publish: PublishReport | undefined;
+}
+
+/**
+ * Uploads the sources and publishes them.
+ * @throws usage, file_not_found, source_changed, unsafe_store, version_conflict, disk_full, and what the store throws
+ */
+export async function put(deps: PutDeps, options: PutOptions): Promise<PutReport> {
+  checkNamespace(options.ns);
+  checkPageSize(options.pageSizeBytes);
+  const prefix = (options.prefix ?? '').replace(/\/+$/, '');
+  if (prefix !== '') checkPath(prefix);
+  await refuseUnsafeStore(deps, options.ns, options.signal);
+  const intent = await openIntent(deps, options.ns, options.signal);
+  const pool = await ChecksumPool.open();
+  try {
+    const run = new PutRun(deps, { ...options, prefix }, pool, await knownKeys(deps, options));
+    await run.uploadAll();
+    return await run.publish(intent);
+  } finally {
+    await pool.close();
+    await intent.close();
+  }
+}
+
+/** The current version, to ask for objects that it names before sending them again. */
+async function knownKeys(deps: PutDeps, options: PutOptions): Promise<PinnedVersion | undefined> {
+  try {
+    return await pinVersion(deps, options.ns, { kind: 'head' }, { signal: options.signal });
+  } catch (error) {
+    if (error instanceof SeekfsError && error.code !== 'interrupted') return undefined;
+    throw error;
+  }
+}
+
+class PutRun {
+  readonly #deps: PutDeps;
+  readonly #options: PutOptions & { readonly prefix: string };
+  readonly #pool: ChecksumPool;
+  readonly #base: PinnedVersion | undefined;
+  readonly #files = new Semaphore(FILES_AT_ONCE);
+  readonly #memory = new Semaphore(BYTES_AT_ONCE);
+  readonly #entries = new Map<string, FileEntry>();
+  readonly #seen = new Set<string>();
+  readonly #skipped: SkippedSource[] = [];
+  readonly #stop = new AbortController();
+  readonly #counts = { filesFound: 0, bytesFound: 0, filesDone: 0, bytesDone: 0 };
+  readonly #sums = { uploadedFiles: 0, uploadedBytes: 0, reusedFiles: 0, reusedBytes: 0, skippedCount: 0 };
+
+  constructor(
+    deps: PutDeps,
+    options: PutOptions & { readonly prefix: string },
+    pool: ChecksumPool,
+    base: PinnedVersion | undefined,
+  ) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#pool = pool;
+    this.#base = base;
+  }
+
+  async uploadAll(): Promise<void> {
+    const { ns, sources, prefix, signal: outer } = this.#options;
+    const signal = outer ? AbortSignal.any([outer, this.#stop.signal]) : this.#stop.signal;
+    const running = new Set<Promise<void>>();
+    try {
+      for await (const found of walkSources(this.#deps.disk, { ns, sources, prefix })) {
+        throwIfAborted(signal);
+        if (found.kind === 'skip') {
+          this.#sums.skippedCount += 1;
+          if (this.#skipped.length < SKIPS_MAX) {
+            this.#skipped.push({ sourcePath: found.sourcePath, reason: found.reason });
+          }
+          continue;
+        }
+        if (this.#seen.has(found.path)) {
+          throw new SeekfsError(
+            'usage',
+            `two sources have the path ${JSON.stringify(found.path)}; use --prefix for one`,
+          );
+        }
+        this.#seen.add(found.path);
+        this.#counts.filesFound += 1;
+        this.#counts.bytesFound += found.stat.sizeBytes;
+        const release = await this.#files.acquire({ signal });
+        const task = this.#upload(found, signal)
+          .catch((error: unknown) => this.#stop.abort(error))
+          .finally(() => {
+            release();
+            running.delete(task);
+          });
+        running.add(task);
+      }
+    } catch (error) {
+      this.#stop.abort(error);
+    }
+    await Promise.all(running);
+    throwIfAborted(outer);
+    if (this.#stop.signal.aborted) throw this.#stop.signal.reason;
+  }
+
+  async #upload(file: LocalFile, signal: AbortSignal): Promise<void> {
+    const { sizeBytes } = file.stat;
+    const isLarge = sizeBytes > ONE_READ_BYTES_MAX;
+    const releaseMemory = await this.#memory.acquire({ permits: isLarge ? 4 * MIB : Math.max(1, sizeBytes), signal });
+    try {
+      const { pageSizeBytes, ns } = this.#options;
+      const { checksums, source } = await hashSource({ disk: this.#deps.disk, pool: this.#pool }, file, {
+        pageSizeBytes,
+        signal,
+      });
+      const key = contentKey(ns, file.path, checksums.hash.slice('sha256:'.length));
+      let sentBytes = 0;
+      const object = await putContent(this.#deps.store, {
+        key,
+        source,
+        headFirst: isLarge || (await this.#isKnown(file.path, key)),
+        onProgress: (bytes) => {
+          this.#counts.bytesDone += bytes - sentBytes;
+          sentBytes = bytes;
+          this.#report();
+        },
+        signal,
+      });
+      this.#counts.bytesDone += sizeBytes - sentBytes;
+      this.#counts.filesDone += 1;
+      const kind = object.isReused ? 'reused' : 'uploaded';
+      this.#sums[`${kind}Files`] += 1;
+      this.#sums[`${kind}Bytes`] += sizeBytes;
+      this.#entries.set(file.path, {
+        path: file.path,
+        sizeBytes,
+        hash: checksums.hash,
+        storage: { key, etag: object.etag, sse: undefined, off: 0 },
+        pages: checksums.pages,
+        granuleCrcs: checksums.granuleCrcs,
+        modifiedAtMs: Number(file.stat.mtimeNs / 1_000_000n),
+        extra: undefined,
+      });
+      this.#report();
+    } finally {
+      releaseMemory();
+    }
+  }
+
+  async #isKnown(path: string, key: string): Promise<boolean> {
+    try {
+      return (await this.#base?.lookup(path))?.storage.key === key;
+    } catch {
+      return false;
+    }
+  }
+
+  #report(): void {
+    this.#options.onProgress?.({ ...this.#counts });
+  }
+
+  async publish(intent: Lease): Promise<PutReport> {
+    await this.#base?.close();
+    if (this.#entries.size === 0) {
+      throw new SeekfsError(
+        'usage',
+        `there is no regular file in ${this.#options.sources.join(', ')}; nothing was put`,
+      );
+    }
+    const published =
+      this.#options.publish === false
+        ? undefined
+        : await publish(this.#deps, {
+            ns: this.#options.ns,
+            plan: () => ({ upserts: [...this.#entries.values()], removals: [] }),
+            intent,
+            signal: this.#options.signal,
+          });
+    return {
+      files: this.#counts.filesDone,
+      bytes: this.#counts.bytesDone,
+      ...this.#sums,
+      skipped: this.#skipped,
+      publish: published,
+    };
+  }
+}

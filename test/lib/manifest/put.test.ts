@@ -1,0 +1,216 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../../../src/lib/base/clock.ts';
+import { silentLogger } from '../../../src/lib/base/log.ts';
+import { systemRandom } from '../../../src/lib/base/random.ts';
+import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
+import { pinVersion } from '../../../src/lib/manifest/pinned.ts';
+import { put, type PutDeps, type PutOptions, type PutReport } from '../../../src/lib/manifest/put.ts';
+import { removeFiles } from '../../../src/lib/manifest/remove.ts';
+import type { FileEntry } from '../../../src/lib/manifest/types.ts';
+import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+
+const KIB = 1024;
+let directory: string;
+let store: MemoryObjectStore;
+let deps: PutDeps;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'seekfs-put-'));
+  store = new MemoryObjectStore();
+  deps = {
+    store,
+    cachePath: undefined,
+    log: silentLogger,
+    clock: systemClock,
+    random: systemRandom,
+    unsafePublish: false,
+    disk: nodeDisk,
+  };
+});
+
+afterEach(() => rm(directory, { recursive: true }));
+
+async function write(name: string, content: string | Buffer): Promise<void> {
+  await mkdir(join(directory, name, '..'), { recursive: true });
+  await writeFile(join(directory, name), content);
+}
+
+function putSources(sources: string[], options: Partial<PutOptions> = {}): Promise<PutReport> {
+  return put(deps, {
+    ns: 'dev',
+    sources: sources.map((source) => join(directory, '/') + source),
+    pageSizeBytes: 64 * KIB,
+    ...options,
+  });
+}
+
+async function current(): Promise<FileEntry[]> {
+  const pinned = await pinVersion(deps, 'dev', { kind: 'head' });
+  const entries: FileEntry[] = [];
+  for await (const entry of pinned.list()) entries.push(entry);
+  return entries;
+}
+
+async function keys(prefix: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const page of store.list({ prefix })) found.push(...page.map((object) => object.key));
+  return found;
+}
+
+describe('paths are those of cp -r:', () => {
+  test.each<[string, string[], string | undefined, string[]]>([
+    ['a directory keeps its name', ['images'], undefined, ['images/1.jpg', 'images/sub/2.jpg']],
+    ['its contents do not', ['images/'], undefined, ['1.jpg', 'sub/2.jpg']],
+    ['a dot stands for contents', ['images/.'], undefined, ['1.jpg', 'sub/2.jpg']],
+    ['a file has its own name', ['images/sub/2.jpg'], undefined, ['2.jpg']],
+    [
+      'a prefix goes before all',
+      ['images', 'note.txt'],
+      'x/y/',
+      ['x/y/images/1.jpg', 'x/y/images/sub/2.jpg', 'x/y/note.txt'],
+    ],
+  ])('%s', async (_name, sources, prefix, expected) => {
+    await write('images/1.jpg', 'one');
+    await write('images/sub/2.jpg', 'two');
+    await write('note.txt', 'note');
+    const report = await putSources(sources, { prefix });
+    expect((await current()).map((entry) => entry.path)).toEqual(expected);
+    expect(report).toMatchObject({ files: expected.length, uploadedFiles: expected.length, publish: { version: 1 } });
+  });
+});
+
+test('entries say what the content is, and the object is there under its hash', async () => {
+  const content = Buffer.alloc(200 * KIB, 'abc');
+  await write('a.bin', content);
+  await putSources(['a.bin']);
+  const [entry] = await current();
+  const hex = createHash('sha256').update(content).digest('hex');
+  expect(entry).toMatchObject({ path: 'a.bin', sizeBytes: content.length, hash: `sha256:${hex}` });
+  expect(entry!.pages).toHaveLength(4);
+  expect(entry!.storage.key).toBe(`namespaces/dev/files/a.bin/v-${hex}`);
+  const object = await store.getWhole({ key: entry!.storage.key, sizeBytesMax: content.length, purpose: 'file' });
+  expect(object.bytes.equals(content)).toBe(true);
+  expect(object.etag).toBe(entry!.storage.etag);
+});
+
+test('what is in the store already is not written again, and an unchanged tree makes no version', async () => {
+  await write('t/a', 'a');
+  await write('t/b', 'b');
+  await putSources(['t']);
+  const again = await putSources(['t']);
+  expect(again).toMatchObject({
+    uploadedFiles: 0,
+    reusedFiles: 2,
+    publish: { published: false, version: 1, carriedFiles: 2 },
+  });
+  await write('t/b', 'changed');
+  const third = await putSources(['t']);
+  expect(third).toMatchObject({
+    uploadedFiles: 1,
+    reusedFiles: 1,
+    publish: { published: true, version: 2, changedFiles: 1, carriedFiles: 1 },
+  });
+});
+
+test('an object of the same name with another size is an error, not a file', async () => {
+  await write('a', 'content');
+  const hex = createHash('sha256').update('content').digest('hex');
+  await store.put({
+    key: `namespaces/dev/files/a/v-${hex}`,
+    source: { kind: 'bytes', bytes: Buffer.from('other bytes') },
+    condition: { kind: 'none' },
+    durable: false,
+  });
+  await expect(putSources(['a'])).rejects.toMatchObject({ code: 'object_changed' });
+  await expect(current()).rejects.toMatchObject({ code: 'namespace_not_found' });
+});
+
+test('symbolic links are reported and not followed', async () => {
+  await write('t/a', 'a');
+  await symlink(join(directory, 't/a'), join(directory, 't/link'));
+  await symlink('/', join(directory, 't/root'));
+  const report = await putSources(['t/']);
+  expect(report.skipped.map((skip) => [skip.sourcePath.split('/').at(-1), skip.reason])).toEqual([
+    ['link', 'a symbolic link'],
+    ['root', 'a symbolic link'],
+  ]);
+  expect((await current()).map((entry) => entry.path)).toEqual(['a']);
+});
+
+test.each([`v-${'0'.repeat(64)}`, 'line\nbreak'])(
+  'a file named %j is refused before anything is published',
+  async (name) => {
+    await write(`t/${name}`, 'a');
+    await expect(putSources(['t'])).rejects.toMatchObject({ code: 'usage' });
+    await expect(current()).rejects.toMatchObject({ code: 'namespace_not_found' });
+  },
+);
+
+test('two sources with one path are refused', async () => {
+  await write('x/a', '1');
+  await write('y/a', '2');
+  await expect(putSources(['x/', 'y/'])).rejects.toMatchObject({ code: 'usage', message: /two sources/ });
+});
+
+test('a source that is not there is file_not_found', async () => {
+  await expect(putSources(['nothing'])).rejects.toMatchObject({ code: 'file_not_found' });
+});
+
+test('a file that grows between the first and the second reading is source_changed', async () => {
+  await write('big', Buffer.alloc(1));
+  await truncate(join(directory, 'big'), 70 * KIB * KIB);
+  let isGrown = false;
+  const inner = store.head.bind(store);
+  store.head = async (request) => {
+    if (request.key.includes('/files/big/') && !isGrown) {
+      isGrown = true;
+      await truncate(join(directory, 'big'), 71 * KIB * KIB);
+    }
+    return inner(request);
+  };
+  await expect(putSources(['big'])).rejects.toMatchObject({ code: 'source_changed' });
+  expect(isGrown).toBe(true);
+  expect(await keys('namespaces/dev/files/')).toEqual([]);
+});
+
+test('no intent is left behind, by success or by failure', async () => {
+  await write('a', 'a');
+  await putSources(['a']);
+  await expect(putSources(['nothing'])).rejects.toMatchObject({ code: 'file_not_found' });
+  expect(await keys('namespaces/dev/intents/')).toEqual([]);
+});
+
+test('an interrupted put publishes nothing', async () => {
+  await write('a', 'a');
+  const abort = new AbortController();
+  const running = putSources(['a'], { signal: abort.signal, onProgress: () => abort.abort() });
+  await expect(running).rejects.toMatchObject({ code: 'interrupted' });
+  await expect(current()).rejects.toMatchObject({ code: 'namespace_not_found' });
+});
+
+describe('rm', () => {
+  test('publishes a version with tombstones, and the older version stays as it was', async () => {
+    for (const name of ['t/a', 't/d/b', 't/d/c', 't/e']) await write(name, name);
+    await putSources(['t/']);
+    const report = await removeFiles(deps, { ns: 'dev', paths: ['a', 'd/'] });
+    expect(report).toMatchObject({ version: 2, removedFiles: 3, carriedFiles: 1 });
+    const pinned = await pinVersion(deps, 'dev', { kind: 'head' });
+    expect(pinned.header).toMatchObject({ parents: [1], tombstones: ['a', 'd/b', 'd/c'] });
+    await expect(pinned.lookup('a')).rejects.toMatchObject({ code: 'path_not_found' });
+    const old = await pinVersion(deps, 'dev', { kind: 'version', version: 1 });
+    expect((await old.lookup('a')).sizeBytes).toBe(3);
+  });
+
+  test.each([['nothing'], ['nothing/']])('of %s, which is not there, changes nothing', async (path) => {
+    await write('a', 'a');
+    await putSources(['a']);
+    await expect(removeFiles(deps, { ns: 'dev', paths: ['a', path] })).rejects.toMatchObject({
+      code: 'path_not_found',
+    });
+    expect((await current()).map((entry) => entry.path)).toEqual(['a']);
+  });
+});
