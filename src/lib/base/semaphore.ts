@@ -52,6 +52,18 @@ export class Semaphore {
     } else {
       this.#free -= permits;
     }
+    return this.#giveBack(permits);
+  }
+
+  /** As `acquire`, without waiting: undefined where it would. */
+  tryAcquire(permits = 1): (() => void) | undefined {
+    const taken = Math.min(permits, this.capacity);
+    if (this.#waiters.size > 0 || this.#free < taken) return undefined;
+    this.#free -= taken;
+    return this.#giveBack(taken);
+  }
+
+  #giveBack(permits: number): () => void {
     let held = true;
     return () => {
       if (!held) return;

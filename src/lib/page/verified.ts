@@ -45,6 +45,28 @@ export class VerifiedRun {
   }
 }
 
+/**
+ * Neighbouring runs of one page, in order, as one, so that a page that was verified granule by granule is one record.
+ * Takes over the references of the runs.
+ */
+export function joinRuns(runs: readonly VerifiedRun[]): VerifiedRun {
+  const first = runs[0]!;
+  if (runs.length === 1) return first;
+  let next = first.span.first;
+  for (const run of runs) {
+    if (run.page !== first.page || run.span.first !== next) throw new RangeError('runs are not neighbours');
+    next += run.span.count;
+  }
+  const blockCrcs = new Uint32Array(runs.reduce((sum, run) => sum + run.blockCrcs.length, 0));
+  let block = 0;
+  for (const run of runs) {
+    blockCrcs.set(run.blockCrcs, block);
+    block += run.blockCrcs.length;
+  }
+  const span = { first: first.span.first, count: next - first.span.first };
+  return new VerifiedRun(KEY, { page: first.page, span, slabs: runs.flatMap((run) => run.slabs), blockCrcs });
+}
+
 /** CRCs of the check blocks of the slabs, and of each slab, in one pass over the bytes. */
 function checksum(slabs: readonly Slab[]): { blockCrcs: Uint32Array; granuleCrcs: Uint32Array } {
   const blockCrcs = new Uint32Array(slabs.reduce((sum, slab) => sum + blockCount(slab.bytes.length), 0));

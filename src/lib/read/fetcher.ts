@@ -1,0 +1,115 @@
+// Brings flights in: plans the GETs, and pours the responses into the
+// flights' slabs, one copy. A GET that nobody waits for any more is aborted. Used by the loader only.
+import { SeekfsError, wrapSystemError } from '../base/errors.ts';
+import type { Lane } from '../base/memory.ts';
+import type { ObjectStore } from '../objectstore/object-store.ts';
+import type { Flight } from './flight.ts';
+import { planGets, type PlanLimits, type PlannedGet } from './plan.ts';
+
+export interface FetcherDeps {
+  readonly store: () => Promise<ObjectStore>;
+}
+
+interface Batch {
+  readonly flights: readonly Flight[];
+  readonly lane: Lane;
+  readonly limits: PlanLimits;
+}
+
+export class Fetcher {
+  readonly #deps: FetcherDeps;
+  readonly #running = new Set<Promise<void>>();
+  readonly #aborts = new Set<(reason: SeekfsError) => void>();
+
+  constructor(deps: FetcherDeps) {
+    this.#deps = deps;
+  }
+
+  /** Every flight ends, sooner or later, without anybody's help. */
+  start(batch: Batch): void {
+    const gets = planGets(batch.flights, { ...batch.limits, atomic: true });
+    for (const get of gets) {
+      const flights = get.parts.map((part) => part.want);
+      const running = this.#get(get, flights, batch.lane).finally(() => this.#running.delete(running));
+      this.#running.add(running);
+    }
+  }
+
+  /** Ends all flights and resolves when no engine touches their memory any more. */
+  async close(): Promise<void> {
+    const reason = new SeekfsError('interrupted', 'the reader was closed');
+    for (const abort of this.#aborts) abort(reason);
+    await Promise.all(this.#running);
+  }
+
+  async #get(get: PlannedGet, flights: readonly Flight[], lane: Lane): Promise<void> {
+    const controller = new AbortController();
+    const promotion = new AbortController();
+    const endAll = (error: SeekfsError): void => {
+      for (const flight of flights) flight.end({ kind: 'failed', error });
+    };
+    const abort = (reason: SeekfsError): void => {
+      // First the flights: nobody may join one whose request is dying.
+      endAll(reason);
+      controller.abort(reason);
+    };
+    this.#aborts.add(abort);
+    for (const flight of flights) {
+      flight.onAbandoned = (): void => {
+        if (flights.every((other) => other.ended || other.listeners === 0)) {
+          abort(new SeekfsError('interrupted', 'nobody waits for the bytes'));
+        }
+      };
+      flight.onDemand = (): void => promotion.abort();
+    }
+    if (flights.some((flight) => flight.demand)) promotion.abort();
+    try {
+      const store = await this.#deps.store();
+      await this.#request(store, { get, flights, lane, signal: controller.signal, promotion: promotion.signal });
+      endAll(
+        new SeekfsError(
+          'store_unavailable',
+          `the store sent less of ${flights[0]!.filePage.file.storageKey} than asked for`,
+        ),
+      );
+    } catch (error) {
+      endAll(wrapSystemError(error, `fetch ${flights[0]!.filePage.file.storageKey}`));
+    } finally {
+      this.#aborts.delete(abort);
+    }
+  }
+
+  async #request(
+    store: ObjectStore,
+    request: { get: PlannedGet; flights: readonly Flight[]; lane: Lane; signal: AbortSignal; promotion: AbortSignal },
+  ): Promise<void> {
+    const { get, flights, lane, signal, promotion } = request;
+    const { file } = flights[0]!.filePage;
+    let position = get.objectOff;
+    let firstOpen = 0;
+    const head = await store.getRange(
+      {
+        key: file.storageKey,
+        range: { off: get.objectOff, len: get.objectEnd - get.objectOff },
+        ifMatch: file.etag,
+        purpose: 'file',
+        lane,
+        signal,
+        promotion,
+      },
+      {
+        write: (chunk) => {
+          const chunkOff = position;
+          position += chunk.length;
+          while (firstOpen < flights.length && flights[firstOpen]!.ended) firstOpen += 1;
+          for (let index = firstOpen; index < flights.length; index += 1) {
+            const flight = flights[index]!;
+            if (flight.objectOff >= position) break;
+            flight.fill(chunk, chunkOff);
+          }
+        },
+      },
+    );
+    for (const flight of flights) flight.filePage.file.pinEtag(head.etag);
+  }
+}

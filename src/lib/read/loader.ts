@@ -1,0 +1,287 @@
+// Turns pieces into slabs: what the cache has is read there, what is in flight is joined, the rest is fetched. The
+// only place where the read path waits for memory.
+//
+// No deadlock, because a load takes one ticket for all the memory that it will hold before it holds any, tickets are
+// given in order, and all of them together leave room under the memory limit. Whoever has a ticket therefore never
+// waits for another ticket's memory, and flights are joined only once they own theirs.
+import { SeekfsError } from '../base/errors.ts';
+import { SLAB_BYTES, type Lane, type MemoryGovernor, type Slab } from '../base/memory.ts';
+import type { Cell } from '../base/metrics.ts';
+import { Semaphore } from '../base/semaphore.ts';
+import type { PageCache, Presence } from '../cache/page-cache.ts';
+import { granuleCount, granuleLength, granulesOf, GRANULE_BYTES, type GranuleSpan } from '../page/page.ts';
+import type { Fetcher } from './fetcher.ts';
+import { FlightTable, type Flight, type FlightHooks } from './flight.ts';
+import { type FilePage, type PagePiece } from './pages.ts';
+import { ChainedSource, FlightSource, PromisedSource, type SlabSource } from './piece.ts';
+import { planGets, roundToQuantum, spansOf, type PlanLimits, type WantedSpan } from './plan.ts';
+
+export interface LoaderDeps {
+  readonly cache: PageCache;
+  readonly memory: MemoryGovernor;
+  readonly fetcher: Fetcher;
+  readonly table: FlightTable;
+  readonly hooks: FlightHooks;
+  /** Random reads fetch whole quanta, whole numbers of granules. */
+  readonly quantumBytes: number;
+  /** Counts bytes asked for of pages without checksums. */
+  readonly uncheckedBytes: Cell;
+}
+
+export interface LoadOptions {
+  /** Of the requests, and of what the cache is told. */
+  readonly lane: Lane;
+  /** Resolves with undefined rather than wait for memory. */
+  readonly refusable: boolean;
+  readonly plan: PlanLimits;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The pieces of one load, each with its bytes, in the order asked for; `close` frees what was not taken. */
+export interface Load {
+  readonly pieces: readonly SlabSource[];
+  /** Whether any byte of it had to come from the store. */
+  readonly cold: boolean;
+  close(): void;
+}
+
+/** Tickets leave this share of the limit to L1, to writes behind and to consumers. */
+const TICKET_SHARE = 0.75;
+const ATTEMPTS_MAX = 4;
+
+interface Missing {
+  readonly filePage: FilePage;
+  readonly granules: Set<number>;
+}
+
+type Presences = ReadonlyMap<string, Presence>;
+
+export class Loader {
+  readonly #deps: LoaderDeps;
+  readonly #tickets: Semaphore;
+
+  constructor(deps: LoaderDeps) {
+    this.#deps = deps;
+    this.#tickets = new Semaphore(Math.max(1, Math.floor((deps.memory.limitBytes / SLAB_BYTES) * TICKET_SHARE)));
+  }
+
+  /** The most that a load can hold without having the memory to itself; callers size their loads to parts of it. */
+  get ticketBytesMax(): number {
+    return this.#tickets.capacity * SLAB_BYTES;
+  }
+
+  /** Demand reads that wait for their turn. */
+  get waiting(): number {
+    return this.#tickets.waiting;
+  }
+
+  /**
+   * Waits for memory, not for bytes: sources begin to fill when this resolves.
+   * @returns undefined where the speculation lane is refused
+   * @throws overloaded where the memory limit cannot hold the load, interrupted
+   */
+  async load(pieces: readonly PagePiece[], options: LoadOptions): Promise<Load | undefined> {
+    const slabs = pieces.reduce((sum, piece) => sum + this.#granulesHeld(piece), 0);
+    const ticket = options.refusable
+      ? this.#tickets.tryAcquire(slabs)
+      : await this.#tickets.acquire({ permits: slabs, signal: options.signal });
+    if (!ticket) return undefined;
+    try {
+      const sources = await this.#resolve(pieces, options, 0);
+      if (!sources) {
+        ticket();
+        return undefined;
+      }
+      for (const { filePage, len } of pieces) {
+        if (filePage.page.kind === 'unchecked') this.#deps.uncheckedBytes.value += len;
+      }
+      return {
+        pieces: sources.map(({ source }) => source),
+        cold: sources.some(({ cold }) => cold),
+        close: () => {
+          for (const { source } of sources) source.close();
+          ticket();
+        },
+      };
+    } catch (error) {
+      ticket();
+      throw error;
+    }
+  }
+
+  /** Granules that may have to be in memory at once to serve the piece. */
+  #granulesHeld(piece: PagePiece): number {
+    const { page, whole } = piece.filePage;
+    return whole ? granuleCount(page) : roundToQuantum(page, granulesOf(piece), this.#deps.quantumBytes).count;
+  }
+
+  /** `attempt` counts how often the cache promised the bytes and had not got them: from the first on it is not asked. */
+  async #resolve(
+    pieces: readonly PagePiece[],
+    options: LoadOptions,
+    attempt: number,
+  ): Promise<{ source: SlabSource; cold: boolean }[] | undefined> {
+    if (attempt >= ATTEMPTS_MAX) {
+      throw new SeekfsError('cache_corrupt', 'the cache keeps losing what it says it has; run without it');
+    }
+    const { table } = this.#deps;
+    let presences = attempt === 0 ? await this.#presences(pieces) : new Map<string, Presence>();
+    let landed = table.landed;
+    let wanted = this.#missing(pieces, presences);
+    const slabs = new Map<string, Slab>();
+    try {
+      if (wanted.length > 0) {
+        const acquired = await this.#acquire(wanted, options);
+        if (!acquired) return undefined;
+        for (const [key, slab] of acquired) slabs.set(key, slab);
+        // While this waited, others may have fetched the same: what landed is in the cache, what has begun is joined.
+        for (let round = 0; table.landed !== landed && round < ATTEMPTS_MAX && attempt === 0; round += 1) {
+          landed = table.landed;
+          presences = await this.#presences(pieces);
+        }
+        wanted = this.#missing(pieces, presences).filter(({ filePage, span }) =>
+          granules(span).every((granule) => slabs.has(slabKey(filePage, granule))),
+        );
+        // No await from here to the joins: the table must not change under the plan.
+        this.#begin(wanted, slabs, options);
+      }
+      return pieces.map((piece) => this.#source(piece, presences, { ...options, attempt }));
+    } finally {
+      for (const slab of slabs.values()) slab.release();
+    }
+  }
+
+  async #presences(pieces: readonly PagePiece[]): Promise<Presences> {
+    const presences = new Map<string, Presence>();
+    for (const { filePage } of pieces) {
+      if (presences.has(filePage.key)) continue;
+      const presence = this.#deps.cache.presence(filePage.page);
+      presences.set(filePage.key, presence instanceof Promise ? await presence : presence);
+    }
+    return presences;
+  }
+
+  /** Spans that are neither in the cache nor in flight, rounded, each granule once, in the order of first need. */
+  #missing(pieces: readonly PagePiece[], presences: Presences): WantedSpan[] {
+    const { table, quantumBytes } = this.#deps;
+    const pages = new Map<string, Missing>();
+    for (const piece of pieces) {
+      const { filePage } = piece;
+      const { page, key } = filePage;
+      const presence = presences.get(key);
+      if (presence?.complete) continue;
+      const absent = (granule: number): boolean => !presence?.has(granule) && !table.find(filePage, granule);
+      for (const granule of granules(granulesOf(piece))) {
+        if (!absent(granule)) continue;
+        let missing = pages.get(key);
+        if (!missing) pages.set(key, (missing = { filePage, granules: new Set() }));
+        const grown = filePage.whole
+          ? { first: 0, count: granuleCount(page) }
+          : roundToQuantum(page, { first: granule, count: 1 }, quantumBytes);
+        for (const other of granules(grown)) if (filePage.whole || absent(other)) missing.granules.add(other);
+      }
+    }
+    return [...pages.values()].flatMap(({ filePage, granules: set }) =>
+      spansOf([...set].sort((a, b) => a - b)).map((span) => ({ filePage, span })),
+    );
+  }
+
+  async #acquire(wanted: readonly WantedSpan[], options: LoadOptions): Promise<Map<string, Slab> | undefined> {
+    const { memory } = this.#deps;
+    const keys: string[] = [];
+    const lengths: number[] = [];
+    for (const { filePage, span } of wanted) {
+      for (const granule of granules(span)) {
+        keys.push(slabKey(filePage, granule));
+        lengths.push(granuleLength(filePage.page, granule));
+      }
+    }
+    if (lengths.length * SLAB_BYTES > memory.limitBytes) {
+      throw new SeekfsError(
+        'overloaded',
+        `reading ${wanted[0]!.filePage.page.path} needs ${lengths.length * SLAB_BYTES} bytes at once, the memory limit is ${memory.limitBytes}; raise it`,
+        { retryable: false },
+      );
+    }
+    const slabs = await memory.acquire(lengths, {
+      lane: options.refusable ? 'speculation' : 'demand',
+      signal: options.signal,
+    });
+    return slabs && new Map(slabs.map((slab, index) => [keys[index]!, slab]));
+  }
+
+  /** Moves the slabs of the wanted spans into flights, and the flights to the fetcher. */
+  #begin(wanted: readonly WantedSpan[], slabs: Map<string, Slab>, options: LoadOptions): void {
+    const { table, hooks, fetcher } = this.#deps;
+    const flights: Flight[] = [];
+    for (const get of planGets(wanted, options.plan)) {
+      for (const { want, span } of get.parts) {
+        const keys = granules(span).map((granule) => slabKey(want.filePage, granule));
+        const taken = keys.map((key) => slabs.get(key)!);
+        for (const key of keys) slabs.delete(key);
+        flights.push(table.begin(hooks, { filePage: want.filePage, span }, taken));
+      }
+    }
+    if (flights.length > 0) fetcher.start({ flights, lane: options.lane, limits: options.plan });
+  }
+
+  #source(
+    piece: PagePiece,
+    presences: Presences,
+    options: LoadOptions & { attempt: number },
+  ): { source: SlabSource; cold: boolean } {
+    const { filePage, off, len } = piece;
+    const presence = presences.get(filePage.key);
+    if (presence?.complete) return { source: this.#cached(piece, options), cold: false };
+    const sources: SlabSource[] = [];
+    const span = granulesOf(piece);
+    const end = span.first + span.count;
+    const clip = (first: number, stop: number): PagePiece => {
+      const from = Math.max(off, first * GRANULE_BYTES);
+      return { filePage, off: from, len: Math.min(off + len, stop * GRANULE_BYTES) - from };
+    };
+    let cold = false;
+    for (let granule = span.first; granule < end;) {
+      const flight = this.#deps.table.find(filePage, granule);
+      let next = granule + 1;
+      if (flight) {
+        cold = true;
+        next = Math.min(end, flight.span.first + flight.span.count);
+        const part = clip(granule, next);
+        sources.push(
+          new FlightSource(flight, {
+            piece: part,
+            span: { first: granule, count: next - granule },
+            demand: options.lane === 'demand',
+            afterCached: () => this.#cached(part, options),
+          }),
+        );
+      } else {
+        while (next < end && !this.#deps.table.find(filePage, next)) next += 1;
+        sources.push(this.#cached(clip(granule, next), options));
+      }
+      granule = next;
+    }
+    return { source: sources.length === 1 ? sources[0]! : new ChainedSource(sources), cold };
+  }
+
+  #cached(piece: PagePiece, options: LoadOptions & { attempt: number }): SlabSource {
+    const { filePage, off, len } = piece;
+    const slabs =
+      options.attempt === 0
+        ? this.#deps.cache.read(filePage.page, { off, len }, { signal: options.signal })
+        : Promise.resolve(undefined);
+    return new PromisedSource(slabs, async () => {
+      const forced = await this.#resolve([piece], { ...options, refusable: false }, options.attempt + 1);
+      return forced![0]!.source;
+    });
+  }
+}
+
+function granules(span: GranuleSpan): number[] {
+  return Array.from({ length: span.count }, (_, index) => span.first + index);
+}
+
+function slabKey(filePage: FilePage, granule: number): string {
+  return `${granule} ${filePage.key}`;
+}

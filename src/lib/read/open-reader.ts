@@ -1,0 +1,177 @@
+// Wires the read path: pages, loader, fetcher and the two kinds of answers behind the Reader contract. Built by the
+// composition root; the store is opened at the first miss.
+import { clipRange, type ByteRange } from '../base/byte-range.ts';
+import type { Clock } from '../base/clock.ts';
+import { loadCrc32c } from '../base/crc32c.ts';
+import { SeekfsError } from '../base/errors.ts';
+import { OnceLogger, type Logger } from '../base/log.ts';
+import type { MemoryGovernor, Slab } from '../base/memory.ts';
+import type { Metrics } from '../base/metrics.ts';
+import { KIB, MIB } from '../base/units.ts';
+import type { PageCache } from '../cache/page-cache.ts';
+import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
+import type { ObjectStore } from '../objectstore/object-store.ts';
+import { GRANULE_BYTES } from '../page/page.ts';
+import { Fetcher } from './fetcher.ts';
+import { FlightTable, type FlightHooks } from './flight.ts';
+import { Loader } from './loader.ts';
+import { FilePages } from './pages.ts';
+import type { Extent, ReadOptions, Reader } from './reader.ts';
+import { readExtents, type FileExtent, type ReadvDeps } from './readv.ts';
+import { streamRange } from './stream.ts';
+
+export interface ReadLimits {
+  /** A GET asks for at most this many bytes (`range_coalesce_max_mib`). */
+  readonly rangeCoalesceMaxBytes: number;
+  /** Bytes between two misses that one GET may fetch and drop; default 256 KiB. */
+  readonly gapBytesMax?: number | undefined;
+  /** What a random read fetches at least; default one granule. */
+  readonly fetchQuantumBytes?: number | undefined;
+  /** A cold sequential stream is split into GETs of this size; default 8 MiB. */
+  readonly streamGetBytes?: number | undefined;
+  readonly requireChecksums: boolean;
+}
+
+export interface ReaderDeps {
+  readonly store: () => Promise<ObjectStore>;
+  readonly cache: PageCache;
+  readonly memory: MemoryGovernor;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly limits: ReadLimits;
+  readonly clock?: Clock | undefined;
+}
+
+class OpenReader implements Reader {
+  readonly #deps: ReaderDeps;
+  readonly #log: Logger;
+  readonly #fetcher: Fetcher;
+  readonly #readv: ReadvDeps;
+  /** By entry, so that an ETag that a response pinned lasts as long as the open file. */
+  readonly #files = new WeakMap<FileEntry, FilePages | Promise<FilePages>>();
+  #crcLoaded = false;
+
+  constructor(deps: ReaderDeps) {
+    const { metrics, cache, memory, limits } = deps;
+    this.#deps = deps;
+    this.#log = new OnceLogger(deps.log);
+    const pagesFetched = metrics.cell('seekfs_pages_fetched_total');
+    const crcFailures = metrics.cell('seekfs_crc_failures_total');
+    const table = new FlightTable();
+    const hooks: FlightHooks = {
+      cache,
+      onFetched: () => {
+        pagesFetched.value += 1;
+      },
+      onCorrupt: () => {
+        crcFailures.value += 1;
+      },
+    };
+    this.#fetcher = new Fetcher({ store: deps.store });
+    const loader = new Loader({
+      cache,
+      memory,
+      fetcher: this.#fetcher,
+      table,
+      hooks,
+      quantumBytes: limits.fetchQuantumBytes ?? GRANULE_BYTES,
+      uncheckedBytes: metrics.cell('seekfs_unchecked_bytes_total'),
+    });
+    this.#readv = {
+      loader,
+      cache,
+      getBytes: Math.min(limits.streamGetBytes ?? 8 * MIB, limits.rangeCoalesceMaxBytes),
+      plan: {
+        getBytesMax: Math.max(GRANULE_BYTES, Math.min(limits.rangeCoalesceMaxBytes, loader.ticketBytesMax / 2)),
+        gapBytesMax: limits.gapBytesMax ?? 256 * KIB,
+      },
+    };
+  }
+
+  async *stream(
+    version: PinnedVersion,
+    entry: FileEntry,
+    range: ByteRange,
+    options: ReadOptions = {},
+  ): AsyncGenerator<Slab, void, undefined> {
+    if (range.len === 0) return;
+    const file = await this.#open(version, entry, options.signal);
+    yield* streamRange(this.#readv, file, range, { lane: options.lane ?? 'demand', signal: options.signal });
+  }
+
+  async *readv(
+    version: PinnedVersion,
+    extents: readonly Extent[],
+    options: ReadOptions = {},
+  ): AsyncGenerator<Slab, void, undefined> {
+    const paths = [...new Set(extents.map((extent) => extent.path))];
+    const entries = new Map<string, FileEntry>();
+    for (const path of paths) entries.set(path, await version.lookup(path));
+    const clipped = extents.map((extent) => {
+      const entry = entries.get(extent.path)!;
+      return { entry, ...this.#clip(extent, entry) };
+    });
+    const asked: FileExtent[] = [];
+    for (const { entry, off, len } of clipped) {
+      if (len > 0) asked.push({ file: await this.#open(version, entry, options.signal), off, len });
+    }
+    yield* readExtents(this.#readv, asked, { lane: options.lane ?? 'demand', signal: options.signal });
+  }
+
+  warm(): Promise<void> {
+    return Promise.reject(new SeekfsError('unexpected', 'warm is not wired yet'));
+  }
+
+  async close(): Promise<void> {
+    await this.#fetcher.close();
+  }
+
+  #clip(extent: Extent, entry: FileEntry): ByteRange {
+    try {
+      return clipRange(extent, entry.sizeBytes);
+    } catch (error) {
+      if (!(error instanceof SeekfsError)) throw error;
+      throw new SeekfsError(error.code, `${extent.path}: ${error.message}`, { details: error.details });
+    }
+  }
+
+  async #open(version: PinnedVersion, entry: FileEntry, signal: AbortSignal | undefined): Promise<FilePages> {
+    if (!this.#crcLoaded) {
+      await loadCrc32c();
+      this.#crcLoaded = true;
+    }
+    const open = this.#files.get(entry);
+    if (open) return open;
+    const unchecked = entry.pages.some((page) => page.crc32c === undefined);
+    if (unchecked) this.#checkUnchecked(version, entry);
+    if (entry.storage.etag !== undefined || (entry.hash !== undefined && !unchecked)) {
+      const file = new FilePages(version.ns, entry);
+      this.#files.set(entry, file);
+      return file;
+    }
+    // Without checksums or a hash the ETag is all that tells one content from another, so it is asked for first.
+    const store = await this.#deps.store();
+    const head = await store.head({ key: entry.storage.key, signal });
+    const file = new FilePages(version.ns, entry, head.etag);
+    this.#files.set(entry, file);
+    return file;
+  }
+
+  #checkUnchecked(version: PinnedVersion, entry: FileEntry): void {
+    if (this.#deps.limits.requireChecksums) {
+      throw new SeekfsError(
+        'unchecked_refused',
+        `${entry.path} has no checksums in v-${version.version} of ${version.ns} and they are required; publish it again with "seekfs manifest gen"`,
+        { details: { ns: version.ns, path: entry.path, version: version.version } },
+      );
+    }
+    this.#log.log(
+      'warn',
+      `v-${version.version} of ${version.ns} has files without checksums: their bytes are served unchecked`,
+    );
+  }
+}
+
+export function createReader(deps: ReaderDeps): Reader {
+  return new OpenReader(deps);
+}

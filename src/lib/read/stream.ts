@@ -1,0 +1,118 @@
+// One sequential answer: a range of one file, slab by slab, with a window of loads under way ahead of the consumer.
+// The window grows while the consumer starves and shrinks where memory is refused.
+import { abortError, throwIfAborted } from '../base/errors.ts';
+import type { Lane, Slab } from '../base/memory.ts';
+import { MIB } from '../base/units.ts';
+import type { ByteRange } from '../base/byte-range.ts';
+import type { PageCache } from '../cache/page-cache.ts';
+import { GRANULE_BYTES } from '../page/page.ts';
+import type { Load, Loader } from './loader.ts';
+import { piecesOf, type FilePages } from './pages.ts';
+
+export interface StreamDeps {
+  readonly loader: Loader;
+  readonly cache: PageCache;
+  /** A cold stream is split into GETs of this size, several at once. */
+  readonly getBytes: number;
+}
+
+export interface StreamOptions {
+  readonly lane: Lane;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What is read from L2 in one go: large enough that the system call is cheap, small enough to stay ahead of a pipe. */
+const WARM_CHUNK_BYTES = MIB;
+const WINDOW_MAX = 8;
+
+/** Slabs of a load in order, piece after piece. */
+class OpenLoad {
+  readonly load: Load;
+  #at = 0;
+
+  constructor(load: Load) {
+    this.load = load;
+  }
+
+  get ready(): boolean {
+    return this.load.pieces[this.#at]?.ready ?? true;
+  }
+
+  async next(): Promise<Slab | undefined> {
+    for (; this.#at < this.load.pieces.length; this.#at += 1) {
+      const slab = await this.load.pieces[this.#at]!.next();
+      if (slab) return slab;
+    }
+    return undefined;
+  }
+}
+
+function wholeGranules(bytes: number): number {
+  return Math.max(GRANULE_BYTES, Math.floor(bytes / GRANULE_BYTES) * GRANULE_BYTES);
+}
+
+/** Where the chunk that begins at `off` ends: short where the cache has the page, a whole GET where it has not. */
+async function chunkEnd(deps: StreamDeps, file: FilePages, chunk: { off: number; end: number }): Promise<number> {
+  const { off, end } = chunk;
+  const { page } = file.page(file.indexAt(off));
+  const presence = deps.cache.presence(page);
+  const { complete } = presence instanceof Promise ? await presence : presence;
+  const warmBytes = wholeGranules(Math.min(WARM_CHUNK_BYTES, deps.loader.ticketBytesMax / 8));
+  if (complete) return Math.min(end, page.off + page.len, off + warmBytes);
+  const getBytes = wholeGranules(Math.min(deps.getBytes, deps.loader.ticketBytesMax / 8));
+  const stop = Math.min(end, (Math.floor(off / getBytes) + 1) * getBytes);
+  const last = file.page(file.indexAt(stop - 1));
+  return last.whole ? Math.min(end, last.page.off + last.page.len) : stop;
+}
+
+/** `range` is inside the file. The consumer owns each slab; leaving the loop stops what is under way. */
+export async function* streamRange(
+  deps: StreamDeps,
+  file: FilePages,
+  range: ByteRange,
+  options: StreamOptions,
+): AsyncGenerator<Slab, void, undefined> {
+  const { signal, lane } = options;
+  const end = range.off + range.len;
+  const open: OpenLoad[] = [];
+  let planned = range.off;
+  let window = 1;
+  const plan = { getBytesMax: Math.max(deps.getBytes, GRANULE_BYTES), gapBytesMax: 0 };
+  const begin = async (refusable: boolean): Promise<boolean> => {
+    const stop = await chunkEnd(deps, file, { off: planned, end });
+    const pieces = piecesOf(file, { off: planned, len: stop - planned });
+    const load = await deps.loader.load(pieces, { lane, refusable, plan, signal });
+    if (!load) return false;
+    if (signal?.aborted) {
+      load.close();
+      throw abortError(signal);
+    }
+    planned = stop;
+    open.push(new OpenLoad(load));
+    return true;
+  };
+  const onAbort = (): void => {
+    for (const { load } of open) load.close();
+  };
+  throwIfAborted(signal);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    while (planned < end || open.length > 0) {
+      if (open.length === 0) await begin(false);
+      while (open.length <= window && planned < end) {
+        if (await begin(true)) continue;
+        window = Math.max(1, window >> 1);
+        break;
+      }
+      const head = open[0]!;
+      if (!head.ready && head.load.cold) window = Math.min(WINDOW_MAX, window * 2);
+      for (let slab = await head.next(); slab; slab = await head.next()) yield slab;
+      throwIfAborted(signal);
+      head.load.close();
+      open.shift();
+    }
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+    for (const { load } of open) load.close();
+  }
+}
