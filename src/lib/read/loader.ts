@@ -11,8 +11,8 @@ import { Semaphore } from '../base/semaphore.ts';
 import type { PageCache, Presence } from '../cache/page-cache.ts';
 import { granuleCount, granuleLength, granulesOf, GRANULE_BYTES, type GranuleSpan } from '../page/page.ts';
 import type { Fetcher } from './fetcher.ts';
-import { FlightTable, type Flight, type FlightHooks } from './flight.ts';
-import { type FilePage, type PagePiece } from './pages.ts';
+import type { Flight, FlightHooks, FlightTable } from './flight.ts';
+import type { FilePage, PagePiece } from './pages.ts';
 import { ChainedSource, FlightSource, PromisedSource, type SlabSource } from './piece.ts';
 import { planGets, roundToQuantum, spansOf, type PlanLimits, type WantedSpan } from './plan.ts';
 
@@ -135,7 +135,8 @@ export class Loader {
         if (!acquired) return undefined;
         for (const [key, slab] of acquired) slabs.set(key, slab);
         // While this waited, others may have fetched the same: what landed is in the cache, what has begun is joined.
-        for (let round = 0; table.landed !== landed && round < ATTEMPTS_MAX && attempt === 0; round += 1) {
+        const rounds = attempt === 0 ? ATTEMPTS_MAX : 0;
+        for (let round = 0; table.landed !== landed && round < rounds; round += 1) {
           landed = table.landed;
           presences = await this.#presences(pieces);
         }

@@ -1,6 +1,5 @@
 // One piece of an answer: a byte range of one page that arrives slab by slab, in order, from flights and from the
 // cache. Owns the slabs until they are taken. Made by the loader, taken from by streams and readv.
-import type { SeekfsError } from '../base/errors.ts';
 import type { Slab } from '../base/memory.ts';
 import { GRANULE_BYTES, type GranuleSpan } from '../page/page.ts';
 import type { Flight, FlightEnd, FlightListener } from './flight.ts';

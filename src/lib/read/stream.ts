@@ -78,18 +78,18 @@ export async function* streamRange(
   let planned = range.off;
   let window = 1;
   const plan = { getBytesMax: Math.max(deps.getBytes, GRANULE_BYTES), gapBytesMax: 0 };
-  const begin = async (refusable: boolean): Promise<boolean> => {
-    const stop = await chunkEnd(deps, file, { off: planned, end });
-    const pieces = piecesOf(file, { off: planned, len: stop - planned });
+  /** Where the load that begins at `off` stops, or undefined where it was refused. */
+  const begin = async (off: number, refusable: boolean): Promise<number | undefined> => {
+    const stop = await chunkEnd(deps, file, { off, end });
+    const pieces = piecesOf(file, { off, len: stop - off });
     const load = await deps.loader.load(pieces, { lane, refusable, plan, signal });
-    if (!load) return false;
+    if (!load) return undefined;
     if (signal?.aborted) {
       load.close();
       throw abortError(signal);
     }
-    planned = stop;
     open.push(new OpenLoad(load));
-    return true;
+    return stop;
   };
   const onAbort = (): void => {
     for (const { load } of open) load.close();
@@ -98,11 +98,14 @@ export async function* streamRange(
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
     while (planned < end || open.length > 0) {
-      if (open.length === 0) await begin(false);
+      if (open.length === 0) planned = (await begin(planned, false))!;
       while (open.length <= window && planned < end) {
-        if (await begin(true)) continue;
-        window = Math.max(1, window >> 1);
-        break;
+        const stop = await begin(planned, true);
+        if (stop === undefined) {
+          window = Math.max(1, window >> 1);
+          break;
+        }
+        planned = stop;
       }
       const head = open[0]!;
       if (!head.ready && head.load.cold) window = Math.min(WINDOW_MAX, window * 2);

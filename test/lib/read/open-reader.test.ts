@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { KIB, MIB } from '../../../src/lib/base/units.ts';
 import type { Extent } from '../../../src/lib/read/reader.ts';
