@@ -1,21 +1,133 @@
 // The composition root: configuration in, wired library out. The only place that builds engines, caches and readers.
-import type { Config } from './config/config.ts';
-import type { Logger } from './base/log.ts';
-import type { Metrics } from './base/metrics.ts';
+import { join } from 'node:path';
+import { systemClock } from './base/clock.ts';
+import { silentLogger, type Logger } from './base/log.ts';
+import { MemoryGovernor } from './base/memory.ts';
+import { Metrics } from './base/metrics.ts';
+import { systemRandom } from './base/random.ts';
+import { L1 } from './cache/l1.ts';
+import { createPageCache } from './cache/layered-cache.ts';
+import { openSegmentStore } from './cache/open-segment-store.ts';
 import type { PageCache } from './cache/page-cache.ts';
+import type { Config } from './config/config.ts';
+import { nodeDisk } from './disk/node-disk.ts';
+import { pinVersion } from './manifest/pinned.ts';
+import type { PublishDeps } from './manifest/publisher.ts';
 import type { PinnedVersion, VersionSelector } from './manifest/types.ts';
 import type { ObjectStore } from './objectstore/object-store.ts';
+import { openObjectStore } from './objectstore/open-object-store.ts';
+import { createReader } from './read/open-reader.ts';
 import type { Reader } from './read/reader.ts';
 
-/** One wired data plane. Everything behind the functions is built on first use and closed by `close`. */
+/** One wired data plane. What its functions give is built on first use, shared by all callers, and closed by `close`. */
 export interface Seekfs {
   readonly config: Config;
   readonly metrics: Metrics;
   readonly log: Logger;
-  store(): Promise<ObjectStore>;
+  /** The bound of all page bytes in this process. */
+  readonly memory: MemoryGovernor;
+  /** Sends nothing by itself: an engine is loaded at its first request. */
+  readonly store: ObjectStore;
   cache(): Promise<PageCache>;
   reader(): Promise<Reader>;
+  /** What publishing needs: the store, the directory of cached manifests, clock and randomness. */
+  readonly publishing: PublishDeps;
   /** Resolves HEAD (one meta GET) or the version asked for (none, where the manifest is cached) and opens it. */
-  pin(ns: string, selector: VersionSelector, options?: { signal?: AbortSignal }): Promise<PinnedVersion>;
+  pin(ns: string, selector: VersionSelector, options?: { signal?: AbortSignal | undefined }): Promise<PinnedVersion>;
+  /** Writes what is still queued for the cache, then closes everything. */
   close(): Promise<void>;
+}
+
+export interface OpenOptions {
+  readonly log?: Logger | undefined;
+}
+
+/** Opens nothing yet: no file is touched and no request is sent before something is used. */
+export function openSeekfs(config: Config, options: OpenOptions = {}): Seekfs {
+  return new WiredSeekfs(config, options.log ?? silentLogger);
+}
+
+class WiredSeekfs implements Seekfs {
+  readonly config: Config;
+  readonly metrics = new Metrics();
+  readonly log: Logger;
+  readonly memory: MemoryGovernor;
+  readonly store: ObjectStore;
+  readonly publishing: PublishDeps;
+  #cache: Promise<PageCache> | undefined;
+  #reader: Promise<Reader> | undefined;
+
+  constructor(config: Config, log: Logger) {
+    this.config = config;
+    this.log = log;
+    this.memory = new MemoryGovernor({ limitBytes: config.memoryBytesMax });
+    this.store = openObjectStore(config.store, { metrics: this.metrics, log });
+    this.publishing = {
+      store: this.store,
+      cachePath: join(config.cache.path, 'manifests'),
+      log,
+      clock: systemClock,
+      random: systemRandom,
+      unsafePublish: config.unsafePublish,
+    };
+  }
+
+  cache(): Promise<PageCache> {
+    return (this.#cache ??= this.#openCache());
+  }
+
+  async #openCache(): Promise<PageCache> {
+    const { config, memory, metrics, log } = this;
+    const { backend, path: directoryPath, l1BytesMax, l2BytesMax, freeReserveBytes } = config.cache;
+    const l1 = new L1({ limitBytes: l1BytesMax, governor: memory, metrics });
+    if (backend === 'mem') return createPageCache({ l1, metrics });
+    const l2 = await openSegmentStore({
+      disk: nodeDisk,
+      directoryPath,
+      capacityBytes: l2BytesMax,
+      freeReserveBytes,
+      memory,
+      metrics,
+      log,
+      clock: systemClock,
+      random: systemRandom,
+    });
+    return createPageCache({ l1, l2, metrics });
+  }
+
+  reader(): Promise<Reader> {
+    return (this.#reader ??= this.#openReader());
+  }
+
+  async #openReader(): Promise<Reader> {
+    const { config, memory, metrics, log } = this;
+    return createReader({
+      store: () => Promise.resolve(this.store),
+      cache: await this.cache(),
+      memory,
+      metrics,
+      log,
+      limits: {
+        rangeCoalesceMaxBytes: config.rangeCoalesceMaxBytes,
+        requireChecksums: config.requireChecksums,
+      },
+    });
+  }
+
+  pin(
+    ns: string,
+    selector: VersionSelector,
+    options: { signal?: AbortSignal | undefined } = {},
+  ): Promise<PinnedVersion> {
+    return pinVersion(this.publishing, ns, selector, options);
+  }
+
+  async close(): Promise<void> {
+    // In order: nobody reads any more, then the cache writes what is queued, then the store's connections go.
+    await (await this.#reader)?.close();
+    const cache = await this.#cache;
+    await cache?.drain();
+    await cache?.close();
+    await this.store.close();
+  }
 }
