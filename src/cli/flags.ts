@@ -1,0 +1,111 @@
+// Flags that give typed values (bytes, milliseconds, versions, prices) and throw our own usage errors, and the flags
+// that every command has.
+import { boolean, custom, option, string } from '@oclif/core/flags';
+import { SeekfsError } from '../lib/base/errors.ts';
+import { parseDurationMs, parseSizeBytes } from '../lib/base/units.ts';
+import { SETTINGS, type SettingKey } from '../lib/config/schema.ts';
+import type { VersionSelector } from '../lib/manifest/types.ts';
+
+/** Bytes, from "4096", "64KiB", "8MiB". */
+export const sizeFlag = custom<number>({ helpValue: 'SIZE', parse: async (text) => parseSizeBytes(text) });
+
+/** Milliseconds, from "30s", "12h", "7d". */
+export const durationFlag = custom<number>({ helpValue: 'DURATION', parse: async (text) => parseDurationMs(text) });
+
+/** A whole number from `min` on. */
+export const countFlag = custom<number, { min: number }>({
+  helpValue: 'N',
+  parse: async (text, _, { min }) => parseCount(text, min),
+});
+
+/** A version of a namespace. */
+export const versionFlag = custom<VersionSelector>({ helpValue: 'VERSION', parse: async (text) => parseVersion(text) });
+
+/** An amount of money, from "0.0004". */
+export const priceFlag = custom<number>({
+  helpValue: 'PRICE',
+  parse: async (text) => {
+    if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
+    throw new SeekfsError('usage', `"${text}" is not a price; write a number such as 0.0004`);
+  },
+});
+
+export function parseCount(text: string, min: number): number {
+  const count = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(count) && count >= min) return count;
+  throw new SeekfsError('usage', `"${text}" is not a whole number from ${min}`);
+}
+
+/**
+ * "3", "v3", "v-3", each with "@sha256:<64 hex>" behind it or not; "head".
+ * @throws usage
+ */
+export function parseVersion(text: string): VersionSelector {
+  if (text === 'head' || text === 'HEAD') return { kind: 'head' };
+  const match = /^(?:v-?)?(\d+)(?:@(sha256:[0-9a-f]{64}))?$/.exec(text);
+  const version = Number(match?.[1]);
+  if (!match || !Number.isSafeInteger(version) || version < 1) {
+    throw new SeekfsError('usage', `"${text}" is not a version; write 3, v3, v-3, 3@sha256:<64 hex digits> or head`);
+  }
+  return { kind: 'version', version, digest: match[2] };
+}
+
+/** A version as a positional argument, which cannot be `head`. */
+export function parseVersionNumber(text: string): number {
+  const selector = parseVersion(text);
+  if (selector.kind === 'version' && selector.digest === undefined) return selector.version;
+  throw new SeekfsError('usage', `"${text}" is not a version number; write 3, v3 or v-3`);
+}
+
+export const GLOBAL_FLAGS = {
+  config: string({ helpGroup: 'GLOBAL', helpValue: 'FILE', summary: 'configuration file' }),
+  store: string({ helpGroup: 'GLOBAL', helpValue: 'URL', summary: 'object store: file:///dir or s3://bucket' }),
+  cache: string({ helpGroup: 'GLOBAL', helpValue: 'DIR', summary: 'directory of the local cache (L2)' }),
+  at: versionFlag({
+    helpGroup: 'GLOBAL',
+    summary: 'version to read: 3, v-3 or 3@sha256:<hex>; default: the current one',
+  }),
+  'log-level': option({
+    helpGroup: 'GLOBAL',
+    options: SETTINGS.log_level.choices,
+    summary: 'what is logged on stderr',
+  })(),
+  progress: boolean({
+    helpGroup: 'GLOBAL',
+    allowNo: true,
+    summary: 'progress bars; default: where stderr is a terminal',
+  }),
+  json: boolean({ helpGroup: 'GLOBAL', summary: 'one JSON document on stdout instead of text for people' }),
+  stats: boolean({ helpGroup: 'GLOBAL', summary: 'one JSON line of counters on stderr at the end' }),
+};
+
+/** Values of GLOBAL_FLAGS, and of the flags that commands share and that stand for a setting. */
+export interface GlobalValues {
+  readonly config?: string | undefined;
+  readonly store?: string | undefined;
+  readonly cache?: string | undefined;
+  readonly at?: VersionSelector | undefined;
+  readonly 'log-level'?: string | undefined;
+  readonly progress?: boolean | undefined;
+  readonly json?: boolean | undefined;
+  readonly stats?: boolean | undefined;
+  readonly listen?: string | undefined;
+  readonly 'page-size'?: string | undefined;
+  readonly 'require-checksums'?: boolean | undefined;
+  readonly 'unsafe-publish'?: boolean | undefined;
+}
+
+/** Flags that are settings by another name; whichever of them a command has is laid over the configuration. */
+export const SETTING_FLAGS = {
+  store: 'store.url',
+  cache: 'cache.l2.segment_path',
+  'log-level': 'log_level',
+  listen: 'api.listen',
+  'page-size': 'cache.page_size_mib',
+  'require-checksums': 'read.require_checksums',
+  'unsafe-publish': 'store.unsafe_publish',
+} as const satisfies Readonly<Record<string, SettingKey>>;
+
+export const pageSizeFlag = string({ helpValue: 'SIZE', summary: 'page size, a power of two from 64KiB to 64MiB' });
+export const requireChecksumsFlag = boolean({ summary: 'refuse files whose manifest has no checksums' });
+export const unsafePublishFlag = boolean({ summary: 'publish even where the store ignores conditional writes' });

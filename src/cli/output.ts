@@ -1,0 +1,108 @@
+// What goes to stdout: bytes of files as verified slabs, lines, and JSON documents. Slabs are given back as soon as
+// they are written; a reader that went away ends the work quietly.
+import type { Writable } from 'node:stream';
+import type { Slab } from '../lib/base/memory.ts';
+import { systemErrorCode } from '../lib/base/errors.ts';
+import { ClosedOutput } from './interrupt.ts';
+
+/** Slabs that are written with one system call; one write is on its way while the next is read. */
+const BATCH_SLABS = 16;
+
+/**
+ * Writes and releases every slab. Memory held: two batches at most.
+ * @throws ClosedOutput when the reader of `out` is gone
+ */
+export async function writeSlabs(
+  out: Writable,
+  slabs: AsyncIterable<Slab>,
+  onProgress?: (doneBytes: number) => void,
+): Promise<void> {
+  let doneBytes = 0;
+  let batch: Slab[] = [];
+  let writing: Promise<void> = Promise.resolve();
+  const flush = async (): Promise<void> => {
+    const full = batch;
+    batch = [];
+    try {
+      await writing;
+    } catch (error) {
+      for (const slab of full) slab.release();
+      throw error;
+    }
+    writing = writeBatch(out, full);
+    // A failure is seen by the next `await writing`; until then it must not count as unhandled.
+    writing.catch(() => undefined);
+  };
+  try {
+    for await (const slab of slabs) {
+      batch.push(slab);
+      doneBytes += slab.bytes.length;
+      onProgress?.(doneBytes);
+      if (batch.length === BATCH_SLABS) await flush();
+    }
+    await flush();
+  } finally {
+    for (const slab of batch) slab.release();
+    await writing;
+  }
+}
+
+async function writeBatch(out: Writable, batch: readonly Slab[]): Promise<void> {
+  if (batch.length === 0) return;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      out.cork();
+      for (const [index, slab] of batch.entries()) {
+        const isLast = index === batch.length - 1;
+        out.write(slab.bytes, (error) => {
+          if (error) reject(closedOr(error));
+          else if (isLast) resolve();
+        });
+      }
+      out.uncork();
+    });
+  } finally {
+    for (const slab of batch) slab.release();
+  }
+}
+
+function closedOr(error: Error): Error {
+  const code = systemErrorCode(error);
+  return code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED' ? new ClosedOutput() : error;
+}
+
+/** Waits for back-pressure. @throws ClosedOutput */
+export async function writeText(out: Writable, text: string): Promise<void> {
+  if (text === '') return;
+  await new Promise<void>((resolve, reject) => {
+    out.write(text, (error) => (error ? reject(closedOr(error)) : resolve()));
+  });
+}
+
+/** Resolves when all that was written has left the process, or nobody is there to take it. */
+export async function drained(out: Writable): Promise<void> {
+  if (out.writableLength === 0 || out.destroyed) return;
+  await new Promise<void>((resolve) => {
+    out.write('', () => resolve());
+  });
+}
+
+/** One JSON document `{...head, [name]: [items…]}`, written as the items come. @throws ClosedOutput */
+export async function writeJsonList<Item>(
+  out: Writable,
+  list: { readonly head: object; readonly name: string; readonly items: AsyncIterable<Item> },
+  toJson: (item: Item) => unknown,
+): Promise<void> {
+  let text = `${JSON.stringify(list.head).slice(0, -1)},${JSON.stringify(list.name)}:[`;
+  let isFirst = true;
+  for await (const item of list.items) {
+    text += (isFirst ? '' : ',') + JSON.stringify(toJson(item));
+    isFirst = false;
+    if (text.length < JSON_CHUNK_CHARS) continue;
+    await writeText(out, text);
+    text = '';
+  }
+  await writeText(out, `${text}]}\n`);
+}
+
+const JSON_CHUNK_CHARS = 64 * 1024;

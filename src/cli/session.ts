@@ -1,0 +1,87 @@
+// One command's run against the library: the configuration from flags and machine, the library opened on first use,
+// logging, progress, answers and counters. Commands see this and the library, never the process.
+import { ERROR_TABLE, type ErrorCode } from '../lib/base/errors.ts';
+import { OnceLogger, type Logger, type LogLevel } from '../lib/base/log.ts';
+import type { Config } from '../lib/config/config.ts';
+import type { PinnedVersion } from '../lib/manifest/types.ts';
+import type { Seekfs } from '../lib/open.ts';
+import type { GlobalValues } from './flags.ts';
+import { interruption } from './interrupt.ts';
+import { writeText } from './output.ts';
+import { noProgress, type Progress } from './progress.ts';
+import { oneLine } from './report.ts';
+
+export interface Session {
+  readonly config: Config;
+  readonly seekfs: Seekfs;
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+  /** A bar where one is wanted; stopped when the command ends. */
+  readonly progress: Progress;
+  readonly isJson: boolean;
+  /** The version that `--at` names, or the current one. */
+  readonly pin: (ns: string) => Promise<PinnedVersion>;
+  /** Text for people, on stderr; nothing with `--json`. */
+  readonly say: (text: string) => void;
+  /** Lines that are the answer itself (paths, a URL, a version), on stdout; nothing with `--json`. */
+  readonly print: (text: string) => Promise<void>;
+  /** The JSON document of `--json`, on stdout. */
+  readonly document: (value: unknown) => Promise<void>;
+  /** The exit status of a command that did its work and has bad news. */
+  readonly setStatus: (code: ErrorCode) => void;
+}
+
+const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
+const LEVEL_WORDS: Readonly<Record<LogLevel, string>> = {
+  error: 'error',
+  warn: 'warning',
+  info: 'info',
+  debug: 'debug',
+};
+
+export function stderrLogger(level: LogLevel): Logger {
+  const shown = LEVELS.slice(0, LEVELS.indexOf(level) + 1);
+  return new OnceLogger({
+    log: (messageLevel, message, fields) => {
+      if (!shown.includes(messageLevel)) return;
+      const rest = Object.entries(fields ?? {}).map(([name, value]) => ` ${name}=${value}`);
+      process.stderr.write(`${LEVEL_WORDS[messageLevel]}: ${oneLine(message + rest.join(''))}\n`);
+    },
+  });
+}
+
+export async function openSession(config: Config, flags: GlobalValues): Promise<Session> {
+  const { openSeekfs } = await import('../lib/open.ts');
+  const log = stderrLogger(config.logLevel);
+  for (const warning of config.warnings) log.log('warn', warning);
+  const seekfs = openSeekfs(config, { log });
+  const { signal } = interruption;
+  const isJson = flags.json === true;
+  return {
+    config,
+    seekfs,
+    signal,
+    log,
+    progress: await progressFor(flags, seekfs),
+    isJson,
+    pin: (ns) => seekfs.pin(ns, flags.at ?? { kind: 'head' }, { signal }),
+    say: (text) => {
+      if (!isJson) process.stderr.write(`${text}\n`);
+    },
+    print: async (text) => {
+      if (!isJson) await writeText(process.stdout, text);
+    },
+    document: async (value) => {
+      if (isJson) await writeText(process.stdout, `${JSON.stringify(value)}\n`);
+    },
+    setStatus: (code) => {
+      process.exitCode = ERROR_TABLE[code].exitStatus;
+    },
+  };
+}
+
+async function progressFor(flags: GlobalValues, seekfs: Seekfs): Promise<Progress> {
+  if (!(flags.progress ?? (process.stderr.isTTY && !flags.json))) return noProgress;
+  const { progressBar } = await import('./progress.ts');
+  return progressBar(seekfs.metrics);
+}

@@ -1,0 +1,34 @@
+// `seekfs cat`: a file's verified bytes on stdout.
+import { SeekfsCommand } from '../cli/base-command.ts';
+import { nsArg, pathArg } from '../cli/arguments.ts';
+import { requireChecksumsFlag, sizeFlag } from '../cli/flags.ts';
+import { writeSlabs } from '../cli/output.ts';
+import { clipRange } from '../lib/base/byte-range.ts';
+
+export default class Cat extends SeekfsCommand {
+  static override summary = 'write a file to stdout, verified';
+  static override examples = [
+    '<%= config.bin %> cat dev big.bin | sha256sum',
+    '<%= config.bin %> cat dev big.bin --off 1MiB --len 4KiB --at 3',
+  ];
+  static override args = { ns: nsArg, path: pathArg };
+  static override flags = {
+    off: sizeFlag({ default: 0, summary: 'first byte' }),
+    len: sizeFlag({ summary: 'number of bytes; default: the rest' }),
+    'require-checksums': requireChecksumsFlag,
+  };
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Cat);
+    await this.work(flags, async ({ seekfs, pin, signal, progress }) => {
+      const version = await pin(args.ns);
+      const entry = await version.lookup(args.path);
+      const range = clipRange({ off: flags.off, len: flags.len }, entry.sizeBytes);
+      if (range.len === 0) return;
+      const reader = await seekfs.reader();
+      await writeSlabs(process.stdout, reader.stream(version, entry, range, { signal }), (doneBytes) =>
+        progress.update({ doneBytes, totalBytes: range.len }),
+      );
+    });
+  }
+}

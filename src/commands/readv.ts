@@ -1,0 +1,54 @@
+// `seekfs readv`: the bytes of many extents, in request order, on stdout.
+import { readFile } from 'node:fs/promises';
+import { text as readAll } from 'node:stream/consumers';
+import { string } from '@oclif/core/flags';
+import { SeekfsCommand } from '../cli/base-command.ts';
+import { nsArg } from '../cli/arguments.ts';
+import { parseExtent, parseExtentsText } from '../cli/extents.ts';
+import { requireChecksumsFlag } from '../cli/flags.ts';
+import { writeSlabs } from '../cli/output.ts';
+import { SeekfsError, wrapSystemError } from '../lib/base/errors.ts';
+import type { Extent } from '../lib/read/reader.ts';
+
+export default class Readv extends SeekfsCommand {
+  static override summary = 'write byte ranges of files to stdout, verified, in request order';
+  static override usage = 'readv NS EXTENT…';
+  static override description = `An extent is PATH:OFF:LEN. It is clipped at the end of its file; one that begins at or past the end of a
+file that is not empty is an error, found before the first byte is written.`;
+  static override examples = [
+    '<%= config.bin %> readv dev warm.bin:0:4096 warm.bin:8MiB:4096',
+    'echo \'[{"path":"warm.bin","off":0,"len":4096}]\' | <%= config.bin %> readv dev --file -',
+  ];
+  static override args = { ns: nsArg };
+  static override strict = false;
+  static override flags = {
+    file: string({
+      helpValue: 'FILE',
+      summary: 'extents from a file, or - for stdin: a JSON array, or one extent a line',
+    }),
+    'require-checksums': requireChecksumsFlag,
+  };
+
+  async run(): Promise<void> {
+    const { args, argv, flags } = await this.parse(Readv);
+    const extents = (argv as string[]).slice(1).map(parseExtent);
+    if (flags.file !== undefined) extents.push(...(await extentsOf(flags.file)));
+    if (extents.length === 0) throw new SeekfsError('usage', 'no extents; write PATH:OFF:LEN or give --file');
+    await this.work(flags, async ({ seekfs, pin, signal, progress }) => {
+      const version = await pin(args.ns);
+      const reader = await seekfs.reader();
+      await writeSlabs(process.stdout, reader.readv(version, extents, { signal }), (doneBytes) =>
+        progress.update({ doneBytes }),
+      );
+    });
+  }
+}
+
+async function extentsOf(file: string): Promise<Extent[]> {
+  if (file === '-') return parseExtentsText(await readAll(process.stdin), 'stdin');
+  try {
+    return parseExtentsText(await readFile(file, 'utf8'), file);
+  } catch (error) {
+    throw wrapSystemError(error, `read the extents from ${file}`);
+  }
+}

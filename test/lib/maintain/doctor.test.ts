@@ -1,0 +1,101 @@
+// The doctor's findings over stores and disks that are well, and ones that are not.
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { systemClock } from '../../../src/lib/base/clock.ts';
+import { SeekfsError, type ErrorCode } from '../../../src/lib/base/errors.ts';
+import { systemRandom } from '../../../src/lib/base/random.ts';
+import { loadConfig } from '../../../src/lib/config/load.ts';
+import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
+import { examine, type DoctorDeps, type Finding } from '../../../src/lib/maintain/doctor.ts';
+import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { FaultDisk } from '../../support/fault-disk.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
+
+class FailingStore extends MemoryObjectStore {
+  readonly #code: ErrorCode;
+
+  constructor(code: ErrorCode) {
+    super();
+    this.#code = code;
+  }
+
+  override async *list(): AsyncGenerator<never> {
+    throw new SeekfsError(this.#code, 'no');
+  }
+}
+
+async function deps(change: Partial<DoctorDeps> = {}): Promise<DoctorDeps & { cachePath: string }> {
+  const cachePath = join(await temporaryDirectory(), 'cache');
+  const config = await loadConfig({
+    flags: new Map(),
+    env: { SEEKFS_CACHE: cachePath },
+    workingDirectory: '/',
+    homeDirectory: '/home/ann',
+    readFile: () => undefined,
+    usableMemoryBytes: 2 ** 33,
+    diskTotalBytes: () => undefined,
+    oneShot: true,
+  });
+  const store = new MemoryObjectStore();
+  const common = { config, disk: nodeDisk, clock: systemClock, random: systemRandom, openFilesMax: 4096 };
+  return { ...common, store, cachePath, ...change };
+}
+
+const statusOf = (findings: Finding[]) => Object.fromEntries(findings.map(({ check, status }) => [check, status]));
+
+test('all is well, and nothing is left behind', async () => {
+  const given = await deps();
+  const findings = await examine(given);
+  expect(findings.filter(({ status }) => status === 'failed')).toEqual([]);
+  expect(statusOf(findings)).toMatchObject({
+    store: 'ok',
+    'conditional writes': 'ok',
+    clock: 'ok',
+    'cache directory': 'ok',
+  });
+  expect(await readdir(given.cachePath)).toEqual([]);
+  for await (const page of given.store.list({ prefix: '' })) expect(page).toEqual([]);
+});
+
+test.each([
+  ['access_denied', 'credentials'],
+  ['bucket_not_found', 'store'],
+  ['store_unavailable', 'store'],
+] as const)(
+  'a store that fails with %s is a finding with advice, and the cache is examined all the same',
+  async (code, check) => {
+    const store = new FailingStore(code);
+    const findings = await examine(await deps({ store }));
+    expect(findings[0]).toMatchObject({ check, status: 'failed', found: 'no', advice: expect.any(String) });
+    expect(statusOf(findings)).toMatchObject({ 'cache directory': 'ok' });
+  },
+);
+
+test('a clock that is off is told by how much', async () => {
+  const clock = { ...systemClock, nowMs: () => Date.now() + 120_000 };
+  const findings = await examine(await deps({ clock }));
+  expect(findings.find(({ check }) => check === 'clock')).toMatchObject({
+    status: 'warning',
+    found: expect.stringMatching(/^the store’s is 1(19|20) s behind$/),
+  });
+});
+
+test.each(['EROFS', 'ENOSPC'] as const)('a cache directory that gives %s is a failed check', async (code) => {
+  const disk = new FaultDisk(nodeDisk);
+  disk.fail({ code, operations: ['create', 'write'] });
+  const findings = await examine(await deps({ disk }));
+  expect(disk.fired).toBeGreaterThan(0);
+  expect(findings.find(({ check }) => check === 'cache directory')).toMatchObject({
+    status: 'failed',
+    found: expect.stringContaining(code),
+  });
+});
+
+test('few open files are a warning', async () => {
+  expect(statusOf(await examine(await deps({ openFilesMax: 256 })))).toMatchObject({ 'open files': 'warning' });
+});
+
+test('an interrupted examination ends with that', async () => {
+  await expect(examine(await deps({ signal: AbortSignal.abort() }))).rejects.toMatchObject({ code: 'interrupted' });
+});
