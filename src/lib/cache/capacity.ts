@@ -1,6 +1,7 @@
 // The bounds of L2: bytes of all segments (sealed sizes and open reservations), and free space that others are left.
 // Asked before a segment is created, and once more after: so the bounds hold with any number of writers.
 import type { Disk } from '../disk/disk.ts';
+import { makeDirectoryDurably } from '../disk/write-durably.ts';
 import { headBytesOf, SEGMENT_HEADER_BYTES, OWNER_BYTES_MAX, type RecordKey } from '../segment/format.ts';
 import { GIB, MIB } from '../base/units.ts';
 import type { SegmentSet } from './segment-set.ts';
@@ -40,7 +41,7 @@ export class CapacityGuard {
    */
   async reserve(record: RecordKey & { readonly payloadBytes: number }): Promise<number | undefined> {
     const { disk, set, makeRoom } = this.#options;
-    await disk.makeDirectory(set.directoryPath);
+    await makeDirectoryDurably(disk, set.directoryPath);
     const keyBytes = record.group.length + record.item.length;
     const least = headBytesOf(record, record.payloadBytes) + record.payloadBytes + 2 * keyBytes + SEGMENT_FRAME_BYTES;
     const wanted = Math.max(this.segmentBytes, least);

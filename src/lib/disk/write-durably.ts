@@ -1,7 +1,9 @@
 // Replaces a small file so that a reader, or the next start after a power loss, sees the old bytes or the new ones and
-// never a mixture. Used for HEAD-like files, checkpoints and sidecars; streams of bytes have writers of their own.
+// never a mixture; makes directories whose names last. Used for HEAD-like files, checkpoints, sidecars and the
+// directories of the cache; streams of bytes have writers of their own.
 import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
+import { systemErrorCode } from '../base/errors.ts';
 import type { Disk } from './disk.ts';
 
 /**
@@ -25,4 +27,27 @@ export async function writeFileDurably(disk: Disk, path: string, bytes: Uint8Arr
     throw error;
   }
   await disk.syncDirectory(dirname(path));
+}
+
+/**
+ * Makes the directory and its missing parents, and syncs the directories that hold the new names: what is synced inside
+ * would otherwise be lost with them. A parent that cannot be opened or synced is passed over.
+ * @throws the disk's own errors of making directories
+ */
+export async function makeDirectoryDurably(disk: Disk, path: string): Promise<void> {
+  const missing: string[] = [];
+  for (let at = path; !(await exists(disk, at)) && dirname(at) !== at; at = dirname(at)) missing.push(at);
+  if (missing.length === 0) return;
+  await disk.makeDirectory(path);
+  for (const made of missing) await disk.syncDirectory(dirname(made)).catch(() => undefined);
+}
+
+async function exists(disk: Disk, path: string): Promise<boolean> {
+  try {
+    await disk.stat(path);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
 }

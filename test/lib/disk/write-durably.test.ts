@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Disk, DiskFile } from '../../../src/lib/disk/disk.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
-import { writeFileDurably } from '../../../src/lib/disk/write-durably.ts';
+import { makeDirectoryDurably, writeFileDurably } from '../../../src/lib/disk/write-durably.ts';
+import { CrashDisk } from '../../support/crash-disk.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 /** The node disk with a record of the calls that change something, and a fault at the n-th of them. */
@@ -66,5 +67,25 @@ describe('writeFileDurably', () => {
     expect(calls).toHaveLength(failAt + 1);
     expect(await readFile(join(directory, 'HEAD'), 'utf8')).toBe('old');
     expect(await readdir(directory)).toEqual(['HEAD']);
+  });
+});
+
+describe('makeDirectoryDurably', () => {
+  test('makes every new name durable, so that a power loss takes nothing that was synced inside', async () => {
+    const disk = new CrashDisk();
+    await disk.makeDirectory('/mnt');
+    disk.settle();
+    await makeDirectoryDurably(disk, '/mnt/cache/segments');
+    for (let seed = 0; seed < 20; seed += 1) {
+      expect(await disk.reopen(seed).list('/mnt/cache')).toEqual(['segments']);
+    }
+  });
+
+  test('costs one stat where the directory is there', async () => {
+    const disk = new CrashDisk();
+    await disk.makeDirectory('/mnt/cache');
+    const before = disk.operations;
+    await makeDirectoryDurably(disk, '/mnt/cache');
+    expect(disk.operations).toBe(before);
   });
 });
