@@ -12,7 +12,10 @@ export class MemoryPageCache implements PageCache {
   capacityGranules = Infinity;
   /** Says that it has everything and delivers nothing. */
   lies = false;
+  /** Finds what was inserted only some turns later, as a cache does that writes behind. */
+  writesLate = false;
   inserts = 0;
+  #late: Promise<void> = Promise.resolve();
 
   constructor(memory: MemoryGovernor) {
     this.#memory = memory;
@@ -54,16 +57,32 @@ export class MemoryPageCache implements PageCache {
     return slabs;
   }
 
-  insert(run: VerifiedRun): void {
+  insert(run: VerifiedRun, options: { readonly onWritten?: (() => void) | undefined }): void {
     this.inserts += 1;
-    for (const [index, slab] of run.slabs.entries()) {
-      if (this.#granules.size >= this.capacityGranules) return;
-      this.#granules.set(keyOf(run.page, run.span.first + index), Buffer.from(slab.bytes));
+    const write = (): void => {
+      for (const [index, slab] of run.slabs.entries()) {
+        if (this.#granules.size >= this.capacityGranules) break;
+        this.#granules.set(keyOf(run.page, run.span.first + index), Buffer.from(slab.bytes));
+      }
+      options.onWritten?.();
+    };
+    if (!this.writesLate) {
+      write();
+      return;
     }
+    run.retain();
+    this.#late = this.#late.then(() => {
+      write();
+      run.release();
+    });
+  }
+
+  refresh(): Promise<void> {
+    return Promise.resolve();
   }
 
   drain(): Promise<void> {
-    return Promise.resolve();
+    return this.#late;
   }
 
   drop(page: Page, span: GranuleSpan): void {

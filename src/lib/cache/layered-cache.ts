@@ -108,11 +108,16 @@ class LayeredCache implements PageCache {
     }
   }
 
-  insert(run: VerifiedRun, options: { readonly demand: boolean }): void {
-    const onDisk = this.#l2?.insert(run) ?? false;
+  insert(run: VerifiedRun, options: { readonly demand: boolean; readonly onWritten?: (() => void) | undefined }): void {
+    const onDisk = this.#l2?.insert(run, options.onWritten) ?? false;
+    if (!onDisk) options.onWritten?.();
     // What was fetched ahead must not push out what readers use, unless there is no other place for it.
     if (!this.#l1 || (onDisk && !options.demand)) return;
     for (const [index, slab] of run.slabs.entries()) this.#l1.put(run.page, run.span.first + index, slab);
+  }
+
+  async refresh(): Promise<void> {
+    await this.#l2?.refresh();
   }
 
   async drain(): Promise<void> {

@@ -27,9 +27,13 @@ export interface PageCache {
 
   /**
    * Offers a run. Returns at once: the write to disk happens behind, bounded by the write queue (a full queue declines),
-   * and the cache retains the run for as long as it needs it.
+   * and the cache retains the run for as long as it needs it. `onWritten` is called exactly once, perhaps before this
+   * returns: a read finds the run from now on, or it was declined or given up.
    */
-  insert(run: VerifiedRun, options: { readonly demand: boolean }): void;
+  insert(run: VerifiedRun, options: { readonly demand: boolean; readonly onWritten?: (() => void) | undefined }): void;
+
+  /** Takes in what other processes wrote, also if it did so a moment ago. */
+  refresh(): Promise<void>;
 
   /** Resolves when everything that was admitted so far is written (not synced), or was given up. */
   drain(): Promise<void>;

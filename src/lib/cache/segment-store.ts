@@ -156,9 +156,12 @@ export class SegmentStore {
     });
   }
 
-  /** Offers a run to the disk; false where the queue declines it. The queue retains the run while it needs it. */
-  insert(run: VerifiedRun): boolean {
-    return isCacheable(run.page) && this.#parts.queue.offer(run);
+  /**
+   * Offers a run to the disk; false where the queue declines it. The queue retains the run while it needs it, and then
+   * calls `onWritten`, whether it was written or given up.
+   */
+  insert(run: VerifiedRun, onWritten?: () => void): boolean {
+    return isCacheable(run.page) && this.#parts.queue.offer(run, onWritten);
   }
 
   drain(): Promise<void> {

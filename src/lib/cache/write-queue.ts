@@ -32,6 +32,11 @@ export interface WriteQueueParts {
   readonly queueBytesMax: number;
 }
 
+interface Offered {
+  readonly run: VerifiedRun;
+  readonly onWritten: (() => void) | undefined;
+}
+
 interface OpenWriter {
   readonly writer: SegmentWriter;
   readonly segment: Segment;
@@ -39,7 +44,7 @@ interface OpenWriter {
 
 export class WriteQueue {
   readonly #parts: WriteQueueParts;
-  readonly #runs: VerifiedRun[] = [];
+  readonly #runs: Offered[] = [];
   #queuedBytes = 0;
   #working: Promise<void> | undefined;
   #open: OpenWriter | undefined;
@@ -51,8 +56,8 @@ export class WriteQueue {
     this.#parts = parts;
   }
 
-  /** Takes the run, retaining it until it is written, or declines it. */
-  offer(run: VerifiedRun): boolean {
+  /** Takes the run, retaining it until it is written or given up and calling `onWritten` then, or declines it. */
+  offer(run: VerifiedRun, onWritten?: () => void): boolean {
     const bytes = run.bytes;
     const { clock, metrics, queueBytesMax } = this.#parts;
     const full = this.#queuedBytes > 0 && this.#queuedBytes + bytes > queueBytesMax;
@@ -60,7 +65,7 @@ export class WriteQueue {
       metrics.add('seekfs_l2_declined_total');
       return false;
     }
-    this.#runs.push(run.retain());
+    this.#runs.push({ run: run.retain(), onWritten });
     this.#queuedBytes += bytes;
     this.#working ??= this.#work();
     return true;
@@ -85,7 +90,8 @@ export class WriteQueue {
   async #work(): Promise<void> {
     // In a later turn, so that `offer` returns before anything is done.
     await Promise.resolve();
-    for (let run = this.#runs.shift(); run; run = this.#runs.shift()) {
+    for (let next = this.#runs.shift(); next; next = this.#runs.shift()) {
+      const { run, onWritten } = next;
       const bytes = run.bytes;
       try {
         if (this.#parts.clock.monotonicMs() >= this.#pausedUntilMs) await this.#write(run);
@@ -96,6 +102,7 @@ export class WriteQueue {
       } finally {
         run.release();
         this.#queuedBytes -= bytes;
+        onWritten?.();
       }
     }
     this.#working = undefined;

@@ -48,6 +48,8 @@ export class Flight {
   onAbandoned: (() => void) | undefined;
   /** Called when the first demand reader joins what was begun as speculation. */
   onDemand: (() => void) | undefined;
+  /** Called when the cache has written what was verified, or gave it up, or there was nothing to write. */
+  onWritten: (() => void) | undefined;
 
   constructor(table: FlightTable, hooks: FlightHooks, want: WantedSpan, slabs: readonly Slab[]) {
     this.filePage = want.filePage;
@@ -77,8 +79,12 @@ export class Flight {
 
   /** Listens to the granules that both spans have; what is verified already arrives before this returns. */
   join(listener: FlightListener, options: { span: GranuleSpan; demand: boolean }): () => void {
-    if (this.#end) throw new Error('joined a flight that has ended');
     const joined: Joined = { listener, span: options.span };
+    if (this.#end) {
+      for (const run of this.#runs) this.#deliver(joined, run);
+      listener.onEnd(this.#end);
+      return () => undefined;
+    }
     this.#joined.add(joined);
     if (options.demand && !this.#demand) {
       this.#demand = true;
@@ -106,20 +112,29 @@ export class Flight {
     }
   }
 
-  /** Once: leaves the table, offers what was verified to the cache, gives the memory back and tells the listeners. */
+  /**
+   * Once: offers what was verified to the cache, gives the memory back and tells the listeners. What was fetched can be
+   * joined until the cache has written it, so that nobody fetches it again in between.
+   */
   end(end: FlightEnd): void {
     if (this.#end) return;
     this.#end = end;
     const verified = this.#runs.reduce((sum, run) => sum + run.span.count, 0);
+    for (const slab of this.#slabs.slice(verified)) slab.release();
+    if (end.kind !== 'fetched') this.#table.remove(this);
     if (this.#runs.length > 0) {
       const run = joinRuns(this.#runs);
-      this.#hooks.cache.insert(run, { demand: this.#demand });
-      this.#table.remove(this);
-      run.release();
+      this.#hooks.cache.insert(run, {
+        demand: this.#demand,
+        onWritten: () => {
+          if (end.kind === 'fetched') this.#table.remove(this);
+          this.onWritten?.();
+          run.release();
+        },
+      });
     } else {
-      this.#table.remove(this);
+      this.onWritten?.();
     }
-    for (const slab of this.#slabs.slice(verified)) slab.release();
     for (const { listener } of this.#joined) listener.onEnd(end);
     this.#joined.clear();
   }
