@@ -71,10 +71,12 @@ export class MemoryPageCache implements PageCache {
       return;
     }
     run.retain();
-    this.#late = this.#late.then(() => {
+    const before = this.#late;
+    this.#late = (async () => {
+      await before;
       write();
       run.release();
-    });
+    })();
   }
 
   refresh(): Promise<void> {
