@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
-import type { RecordEntry } from '../segment/format.ts';
+import { SEGMENT_HEADER_BYTES, type RecordEntry } from '../segment/format.ts';
 import { formatSegmentName, parseSegmentName, type SegmentName } from '../segment/names.ts';
 import { readFooter, readSegmentHeader, scanRecords } from '../segment/scan.ts';
 import { GRANULE_BYTES } from '../page/page.ts';
@@ -177,29 +177,27 @@ export class SegmentSet {
     try {
       await this.withFile(segment, async (file) => {
         const sealed = segment.name.kind === 'sealed';
-        const { sizeBytes } = await file.stat();
-        if (segment.scannedTo === 0) {
+        const { sizeBytes, kind } = await file.stat();
+        if (kind !== 'file') return;
+        let from = segment.scannedTo;
+        if (from === 0) {
           const header = await readSegmentHeader(file);
-          if (!header?.id.equals(segment.id)) {
-            // Of an open one the header may not be there yet; of a sealed one it never will be.
-            segment.complete = sealed;
-            segment.sizeBytes = sizeBytes;
-            return;
-          }
-          segment.scannedTo = header.headerBytes;
-          segment.owner = header.owner;
+          const sound = header?.id.equals(segment.id) ?? false;
+          // Not written yet, or damaged, which costs no records: they say themselves which segment they belong to.
+          from = sound ? header!.headerBytes : SEGMENT_HEADER_BYTES;
+          if (sound) segment.owner = header!.owner;
         }
         const footer = sealed ? await readFooter(file, { id: segment.id, sizeBytes }) : undefined;
-        // Looking for records behind damage is for segments that have ended: in an open one it is the next append.
+        // An append begins when the one before it is done: what lies before a whole record is damage, also while the
+        // segment is open.
         const grown = sizeBytes !== segment.sizeBytes;
-        const from = segment.scannedTo;
         const scan = footer
           ? { entries: footer.entries.filter((entry) => entry.offset >= from), end: footer.offset }
           : sealed || grown
-            ? await scanRecords(file, { id: segment.id, sizeBytes, from, resync: sealed })
-            : { entries: [], end: from };
+            ? await scanRecords(file, { id: segment.id, sizeBytes, from, resync: true })
+            : { entries: [], end: segment.scannedTo };
         segment.sizeBytes = sizeBytes;
-        segment.scannedTo = scan.end;
+        if (scan.end > SEGMENT_HEADER_BYTES) segment.scannedTo = scan.end;
         segment.complete = sealed;
         this.#indexAll(segment, scan.entries);
       });

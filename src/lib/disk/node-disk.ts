@@ -4,7 +4,8 @@ import fs, { type FileHandle } from 'node:fs/promises';
 import type { Disk, DiskFile, DiskSpace, DiskStat, OpenMode } from './disk.ts';
 
 const FLAGS: Readonly<Record<OpenMode, number>> = {
-  read: constants.O_RDONLY,
+  // Without O_NONBLOCK a FIFO that somebody left among our files would hold a thread of the pool for ever.
+  read: constants.O_RDONLY | constants.O_NONBLOCK,
   update: constants.O_RDWR,
   create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
 };
