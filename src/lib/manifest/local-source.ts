@@ -7,13 +7,13 @@ import { MIB } from '../base/units.ts';
 import type { Disk, DiskFile, DiskStat } from '../disk/disk.ts';
 import type { PutSource } from '../objectstore/object-store.ts';
 import { GRANULE_BYTES } from '../page/page.ts';
-import type { ChecksumPool, FileHashing } from './checksum-pool.ts';
+import { BlockFeed, FEED_BLOCK_BYTES } from './block-feed.ts';
+import type { ChecksumPool } from './checksum-pool.ts';
 import type { Checksums } from './checksums.ts';
 import type { LocalFile } from './local-tree.ts';
 
 /** Up to here one read: the bytes stay in memory until they are in the store. */
 export const ONE_READ_BYTES_MAX = 64 * MIB;
-const BLOCK_BYTES = MIB;
 
 export interface HashedSource {
   readonly checksums: Checksums;
@@ -62,57 +62,48 @@ async function readFully(open: DiskFile, file: LocalFile, buffer: Uint8Array, po
 export async function hashSource(
   deps: { readonly disk: Disk; readonly pool: ChecksumPool },
   file: LocalFile,
-  options: { pageSizeBytes: number; onBytes?: ((bytes: number) => void) | undefined; signal?: AbortSignal | undefined },
+  options: HashOptions & { readonly pageSizeBytes: number },
 ): Promise<HashedSource> {
   const { sizeBytes } = file.stat;
-  const hashing = deps.pool.hash({ sizeBytes, pageSizeBytes: options.pageSizeBytes });
-  let done = false;
+  const feed = new BlockFeed(deps.pool.hash({ sizeBytes, pageSizeBytes: options.pageSizeBytes }), sizeBytes);
+  let isDone = false;
   try {
-    const result = await withFile(deps.disk, file, async (open) => {
-      if (sizeBytes > ONE_READ_BYTES_MAX) {
-        await hashBlocks(open, file, hashing, options);
-        return undefined;
-      }
-      const block = new ArrayBuffer(sizeBytes);
-      await readFully(open, file, new Uint8Array(block), 0);
-      options.onBytes?.(sizeBytes);
-      return new Uint8Array(await hashing.update(block, sizeBytes));
-    });
-    const checksums = await hashing.finish();
-    done = true;
-    const source: PutSource = result
-      ? { kind: 'bytes', bytes: result }
+    const bytes = await withFile(deps.disk, file, (open) =>
+      sizeBytes > ONE_READ_BYTES_MAX ? hashBlocks(open, file, feed, options) : hashWhole(open, file, feed, options),
+    );
+    const checksums = await feed.finish();
+    isDone = true;
+    const source: PutSource = bytes
+      ? { kind: 'bytes', bytes }
       : secondReading(deps.disk, file, checksums, options.pageSizeBytes);
     return { checksums, source };
   } finally {
-    if (!done) hashing.drop();
+    if (!isDone) feed.drop();
   }
 }
 
-/** Two blocks: one is read while the other is hashed. */
-async function hashBlocks(
-  open: DiskFile,
-  file: LocalFile,
-  hashing: FileHashing,
-  options: { onBytes?: ((bytes: number) => void) | undefined; signal?: AbortSignal | undefined },
-): Promise<void> {
-  let spare: Promise<ArrayBuffer>[] = [
-    Promise.resolve(new ArrayBuffer(BLOCK_BYTES)),
-    Promise.resolve(new ArrayBuffer(BLOCK_BYTES)),
-  ];
-  for (let off = 0; off < file.stat.sizeBytes; off += BLOCK_BYTES) {
+interface HashOptions {
+  readonly onBytes?: ((bytes: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+async function hashWhole(open: DiskFile, file: LocalFile, feed: BlockFeed, options: HashOptions): Promise<Uint8Array> {
+  const block = new ArrayBuffer(file.stat.sizeBytes);
+  await readFully(open, file, new Uint8Array(block), 0);
+  options.onBytes?.(block.byteLength);
+  return new Uint8Array(await feed.hash(block, block.byteLength));
+}
+
+async function hashBlocks(open: DiskFile, file: LocalFile, feed: BlockFeed, options: HashOptions): Promise<undefined> {
+  for (let off = 0; off < file.stat.sizeBytes; off += FEED_BLOCK_BYTES) {
     throwIfAborted(options.signal);
-    const [next, ...rest] = spare;
-    const block = await next!;
-    const length = Math.min(BLOCK_BYTES, file.stat.sizeBytes - off);
+    const block = await feed.take();
+    const length = Math.min(FEED_BLOCK_BYTES, file.stat.sizeBytes - off);
     await readFully(open, file, new Uint8Array(block, 0, length), off);
     options.onBytes?.(length);
-    const hashed = hashing.update(block, length);
-    // Awaited two blocks later; until then its failure is nobody's.
-    hashed.catch(() => undefined);
-    spare = [...rest, hashed];
+    feed.give(block, length);
   }
-  await Promise.all(spare);
+  return undefined;
 }
 
 /** The file again, every granule (or smaller page) checked against its CRC of the first reading. */
@@ -132,8 +123,8 @@ function secondReading(disk: Disk, file: LocalFile, checksums: Checksums, pageSi
         // Engines ask for parts; the units at both ends are read whole to be compared.
         const start = Math.floor(range.off / unitBytes) * unitBytes;
         const end = Math.min(sizeBytes, Math.ceil(rangeEnd(range) / unitBytes) * unitBytes);
-        for (let off = start; off < end; off += BLOCK_BYTES) {
-          const block = Buffer.allocUnsafe(Math.min(BLOCK_BYTES, end - off));
+        for (let off = start; off < end; off += FEED_BLOCK_BYTES) {
+          const block = Buffer.allocUnsafe(Math.min(FEED_BLOCK_BYTES, end - off));
           await readFully(open, file, block, off);
           for (let at = 0; at < block.length; at += unitBytes) {
             if (crc32c(block.subarray(at, at + unitBytes)) !== crcs[(off + at) / unitBytes]) throw changed(file);

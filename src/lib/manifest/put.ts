@@ -1,12 +1,13 @@
 // `put`: local files and trees into content-addressed objects, many at once, and one new version for the whole call.
 // Nothing is read back: checksums are computed as the bytes go by.
-import { SeekfsError, throwIfAborted } from '../base/errors.ts';
+import { SeekfsError } from '../base/errors.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { MIB } from '../base/units.ts';
 import type { Disk } from '../disk/disk.ts';
 import { ChecksumPool } from './checksum-pool.ts';
 import { checkPageSize } from './checksums.ts';
 import { putContent } from './content-object.ts';
+import { eachAtOnce } from './each-at-once.ts';
 import { openIntent, type Lease } from './intents.ts';
 import { checkNamespace, checkPath, contentKey } from './key-layout.ts';
 import { hashSource, ONE_READ_BYTES_MAX } from './local-source.ts';
@@ -102,12 +103,10 @@ class PutRun {
   readonly #options: PutOptions & { readonly prefix: string };
   readonly #pool: ChecksumPool;
   readonly #base: PinnedVersion | undefined;
-  readonly #files = new Semaphore(FILES_AT_ONCE);
   readonly #memory = new Semaphore(BYTES_AT_ONCE);
   readonly #entries = new Map<string, FileEntry>();
   readonly #seen = new Set<string>();
   readonly #skipped: SkippedSource[] = [];
-  readonly #stop = new AbortController();
   readonly #counts = { filesFound: 0, bytesFound: 0, filesDone: 0, bytesDone: 0 };
   readonly #sums = { uploadedFiles: 0, uploadedBytes: 0, reusedFiles: 0, reusedBytes: 0, skippedCount: 0 };
 
@@ -124,43 +123,27 @@ class PutRun {
   }
 
   async uploadAll(): Promise<void> {
-    const { ns, sources, prefix, signal: outer } = this.#options;
-    const signal = outer ? AbortSignal.any([outer, this.#stop.signal]) : this.#stop.signal;
-    const running = new Set<Promise<void>>();
-    try {
-      for await (const found of walkSources(this.#deps.disk, { ns, sources, prefix })) {
-        throwIfAborted(signal);
-        if (found.kind === 'skip') {
-          this.#sums.skippedCount += 1;
-          if (this.#skipped.length < SKIPS_MAX) {
-            this.#skipped.push({ sourcePath: found.sourcePath, reason: found.reason });
-          }
-          continue;
+    await eachAtOnce(this.#found(), FILES_AT_ONCE, (file, signal) => this.#upload(file, signal), this.#options.signal);
+  }
+
+  async *#found(): AsyncGenerator<LocalFile> {
+    const { ns, sources, prefix } = this.#options;
+    for await (const found of walkSources(this.#deps.disk, { ns, sources, prefix })) {
+      if (found.kind === 'skip') {
+        this.#sums.skippedCount += 1;
+        if (this.#skipped.length < SKIPS_MAX) {
+          this.#skipped.push({ sourcePath: found.sourcePath, reason: found.reason });
         }
-        if (this.#seen.has(found.path)) {
-          throw new SeekfsError(
-            'usage',
-            `two sources have the path ${JSON.stringify(found.path)}; use --prefix for one`,
-          );
-        }
-        this.#seen.add(found.path);
-        this.#counts.filesFound += 1;
-        this.#counts.bytesFound += found.stat.sizeBytes;
-        const release = await this.#files.acquire({ signal });
-        const task = this.#upload(found, signal)
-          .catch((error: unknown) => this.#stop.abort(error))
-          .finally(() => {
-            release();
-            running.delete(task);
-          });
-        running.add(task);
+        continue;
       }
-    } catch (error) {
-      this.#stop.abort(error);
+      if (this.#seen.has(found.path)) {
+        throw new SeekfsError('usage', `two sources have the path ${JSON.stringify(found.path)}; use --prefix for one`);
+      }
+      this.#seen.add(found.path);
+      this.#counts.filesFound += 1;
+      this.#counts.bytesFound += found.stat.sizeBytes;
+      yield found;
     }
-    await Promise.all(running);
-    throwIfAborted(outer);
-    if (this.#stop.signal.aborted) throw this.#stop.signal.reason;
   }
 
   async #upload(file: LocalFile, signal: AbortSignal): Promise<void> {

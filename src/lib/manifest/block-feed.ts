@@ -1,0 +1,76 @@
+// Feeds one file to its hashing in blocks, of which a few go round: the next is filled while the last is hashed.
+import { MIB } from '../base/units.ts';
+import type { FileHashing } from './checksum-pool.ts';
+import type { Checksums } from './checksums.ts';
+
+export const FEED_BLOCK_BYTES = MIB;
+const BLOCKS = 2;
+
+export class BlockFeed {
+  readonly #hashing: FileHashing;
+  readonly #blockBytes: number;
+  /** Of blocks that come free, in order. */
+  readonly #free: Promise<ArrayBuffer>[] = [];
+  #unmade: number;
+  #block: ArrayBuffer | undefined;
+  #filledBytes = 0;
+
+  /** `sizeBytes`: what is to come, so that a small file takes a small block. */
+  constructor(hashing: FileHashing, sizeBytes: number) {
+    this.#hashing = hashing;
+    this.#blockBytes = Math.max(1, Math.min(FEED_BLOCK_BYTES, sizeBytes));
+    this.#unmade = sizeBytes > FEED_BLOCK_BYTES ? BLOCKS : 1;
+  }
+
+  /** A block to fill from its start; give it back by `give`. */
+  async take(): Promise<ArrayBuffer> {
+    if (this.#unmade > 0) {
+      this.#unmade -= 1;
+      return new ArrayBuffer(this.#blockBytes);
+    }
+    const free = this.#free.shift();
+    if (!free) throw new RangeError('all blocks are taken');
+    return free;
+  }
+
+  give(block: ArrayBuffer, length: number): void {
+    const hashed = this.#hashing.update(block, length);
+    // Awaited when its turn comes; until then its failure is nobody's.
+    hashed.catch(() => undefined);
+    this.#free.push(hashed);
+  }
+
+  /** Hashes a block of the caller's own, of any size, which comes back. */
+  hash(block: ArrayBuffer, length: number): Promise<ArrayBuffer> {
+    return this.#hashing.update(block, length);
+  }
+
+  /** Copies a chunk in; resolves when the chunk's memory may be used again. */
+  async write(chunk: Uint8Array): Promise<void> {
+    for (let at = 0; at < chunk.length;) {
+      this.#block ??= await this.take();
+      const length = Math.min(chunk.length - at, this.#blockBytes - this.#filledBytes);
+      new Uint8Array(this.#block, this.#filledBytes, length).set(chunk.subarray(at, at + length));
+      this.#filledBytes += length;
+      at += length;
+      if (this.#filledBytes === this.#blockBytes) this.#flush();
+    }
+  }
+
+  #flush(): void {
+    if (!this.#block) return;
+    this.give(this.#block, this.#filledBytes);
+    this.#block = undefined;
+    this.#filledBytes = 0;
+  }
+
+  async finish(): Promise<Checksums> {
+    this.#flush();
+    await Promise.all(this.#free);
+    return this.#hashing.finish();
+  }
+
+  drop(): void {
+    this.#hashing.drop();
+  }
+}

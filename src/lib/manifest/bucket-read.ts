@@ -1,0 +1,196 @@
+// Reads the objects that a scan of the bucket found new or changed, several at a time, each pinned to the ETag of the
+// listing, and makes entries of them. What is finished goes to a journal, so that an interrupted run reads it never again.
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { SeekfsError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { MIB } from '../base/units.ts';
+import type { ObjectStore } from '../objectstore/object-store.ts';
+import { BlockFeed } from './block-feed.ts';
+import type { BucketScan, EntryToRebind, ObjectToRead } from './bucket-scan.ts';
+import { ChecksumPool } from './checksum-pool.ts';
+import type { Checksums } from './checksums.ts';
+import { eachAtOnce } from './each-at-once.ts';
+import { ReadJournal } from './read-journal.ts';
+import type { FileEntry } from './types.ts';
+
+const FILES_AT_ONCE = 8;
+/** One GET of a large object; what breaks off costs no more than that again. */
+const RANGE_BYTES = 64 * MIB;
+
+export interface ReadObjectsDeps {
+  readonly store: ObjectStore;
+  readonly log: Logger;
+}
+
+export interface ReadObjectsOptions {
+  readonly ns: string;
+  readonly pageSizeBytes: number;
+  readonly resume?: boolean | undefined;
+  readonly journalPath?: string | undefined;
+  readonly onProgress?: ((progress: ReadProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ReadProgress {
+  readonly filesTotal: number;
+  readonly bytesTotal: number;
+  readonly filesDone: number;
+  readonly bytesDone: number;
+}
+
+export interface ReadCounts {
+  readonly readFiles: number;
+  readonly readBytes: number;
+  /** Finished by an interrupted run before. */
+  readonly resumedFiles: number;
+}
+
+export interface ReadOutcome {
+  readonly entries: readonly FileEntry[];
+  readonly counts: ReadCounts;
+  /** Still open: removed once the entries are published. */
+  readonly journal: ReadJournal | undefined;
+}
+
+export async function readAll(
+  deps: ReadObjectsDeps,
+  options: ReadObjectsOptions,
+  scan: BucketScan,
+): Promise<ReadOutcome> {
+  const pool = await ChecksumPool.open();
+  let journal: ReadJournal | undefined;
+  let isDone = false;
+  try {
+    journal = await openJournal(deps, options);
+    const counts = { readFiles: 0, readBytes: 0, resumedFiles: 0 };
+    const entries: FileEntry[] = [];
+    const filesTotal = scan.toRead.length + scan.toRebind.length;
+    const state = { filesTotal, bytesTotal: bytesOf(scan), filesDone: 0, bytesDone: 0 };
+    const onBytes = (bytes: number): void => {
+      state.bytesDone += bytes;
+      options.onProgress?.({ ...state });
+    };
+    const readOne = async (item: ObjectToRead | EntryToRebind, signal: AbortSignal): Promise<void> => {
+      const finished = 'entry' in item ? undefined : journal?.find(item.object);
+      let entry: FileEntry;
+      if (finished && 'path' in item && finished.path === item.path) {
+        entry = finished;
+        counts.resumedFiles += 1;
+        onBytes(entry.sizeBytes);
+      } else {
+        entry =
+          'entry' in item
+            ? await rebindEntry(deps, pool, item, { options, onBytes, signal })
+            : await readObject(deps, pool, item, { options, onBytes, signal });
+        counts.readFiles += 1;
+        counts.readBytes += entry.sizeBytes;
+        await journal?.append(entry);
+      }
+      entries.push(entry);
+      state.filesDone += 1;
+      options.onProgress?.({ ...state });
+    };
+    await eachAtOnce([...scan.toRead, ...scan.toRebind], FILES_AT_ONCE, readOne, options.signal);
+    isDone = true;
+    return { entries, counts, journal };
+  } finally {
+    await pool.close();
+    if (!isDone) await journal?.close({ done: false });
+  }
+}
+
+function bytesOf(scan: BucketScan): number {
+  let bytes = 0;
+  for (const { object } of scan.toRead) bytes += object.sizeBytes;
+  for (const { entry } of scan.toRebind) bytes += entry.sizeBytes;
+  return bytes;
+}
+
+async function openJournal(deps: ReadObjectsDeps, options: ReadObjectsOptions): Promise<ReadJournal | undefined> {
+  if (options.journalPath === undefined) return undefined;
+  const name = createHash('sha256').update(`${deps.store.url}\n${options.ns}`).digest('hex').slice(0, 32);
+  try {
+    return await ReadJournal.open(join(options.journalPath, `gen-${name}.journal`), {
+      resume: options.resume ?? false,
+      pageSizeBytes: options.pageSizeBytes,
+    });
+  } catch (error) {
+    deps.log.log('warn', `${error instanceof Error ? error.message : String(error)}; this run cannot be resumed`);
+    return undefined;
+  }
+}
+
+interface Reading {
+  readonly options: ReadObjectsOptions;
+  readonly onBytes: (bytes: number) => void;
+  readonly signal: AbortSignal;
+}
+
+async function readObject(
+  deps: ReadObjectsDeps,
+  pool: ChecksumPool,
+  item: ObjectToRead,
+  reading: Reading,
+): Promise<FileEntry> {
+  const { object, path } = item;
+  const checksums = await hashRange(deps, pool, { ...object, off: 0 }, reading);
+  return {
+    path,
+    sizeBytes: object.sizeBytes,
+    hash: checksums.hash,
+    storage: { key: object.key, etag: object.etag, sse: undefined, off: 0 },
+    pages: checksums.pages,
+    granuleCrcs: checksums.granuleCrcs,
+    modifiedAtMs: Math.floor(object.modifiedAtMs),
+    extra: undefined,
+  };
+}
+
+async function rebindEntry(
+  deps: ReadObjectsDeps,
+  pool: ChecksumPool,
+  item: EntryToRebind,
+  reading: Reading,
+): Promise<FileEntry> {
+  const { entry, object } = item;
+  const { key, etag } = object;
+  const { off } = entry.storage;
+  const checksums = await hashRange(deps, pool, { key, etag, off, sizeBytes: entry.sizeBytes }, reading);
+  if (checksums.hash !== entry.hash) {
+    throw new SeekfsError(
+      'object_changed',
+      `${key} has other bytes for ${entry.path} than were published: ${checksums.hash}, the manifest says ${entry.hash ?? 'nothing'}`,
+      { details: { key, path: entry.path } },
+    );
+  }
+  return { ...entry, storage: { ...entry.storage, etag } };
+}
+
+async function hashRange(
+  deps: ReadObjectsDeps,
+  pool: ChecksumPool,
+  object: { readonly key: string; readonly etag: string; readonly off: number; readonly sizeBytes: number },
+  reading: Reading,
+): Promise<Checksums> {
+  const { key, etag, off, sizeBytes } = object;
+  const feed = new BlockFeed(pool.hash({ sizeBytes, pageSizeBytes: reading.options.pageSizeBytes }), sizeBytes);
+  const sink = {
+    write: (chunk: Uint8Array): Promise<void> => {
+      reading.onBytes(chunk.byteLength);
+      return feed.write(chunk);
+    },
+  };
+  let isDone = false;
+  try {
+    for (let at = 0; at < sizeBytes; at += RANGE_BYTES) {
+      const range = { off: off + at, len: Math.min(RANGE_BYTES, sizeBytes - at) };
+      await deps.store.getRange({ key, range, ifMatch: etag, signal: reading.signal, purpose: 'file' }, sink);
+    }
+    const checksums = await feed.finish();
+    isDone = true;
+    return checksums;
+  } finally {
+    if (!isDone) feed.drop();
+  }
+}

@@ -1,0 +1,172 @@
+// One listing of a namespace's `files/` against one version: which files are as the version says, which must be read,
+// which are gone. Listing and version go by in step, in the same order, so that neither is held whole.
+import type { ObjectListing, ObjectStore } from '../objectstore/object-store.ts';
+import { fileKey, filesPrefix, isContentKey, newPathFault } from './key-layout.ts';
+import { comparePaths } from './path-order.ts';
+import type { PathPatterns } from './path-patterns.ts';
+import type { FileEntry, PinnedVersion } from './types.ts';
+
+const SKIPS_MAX = 1000;
+
+/** A plain object whose bytes must be read. */
+export interface ObjectToRead {
+  readonly path: string;
+  readonly object: ObjectListing;
+  readonly isNew: boolean;
+}
+
+/** An entry of `put` whose object has another ETag by now, to be read and compared (`--rebind`). */
+export interface EntryToRebind {
+  readonly entry: FileEntry;
+  readonly object: ObjectListing;
+}
+
+export interface BucketScan {
+  readonly toRead: readonly ObjectToRead[];
+  readonly toRebind: readonly EntryToRebind[];
+  /** Entries whose object is gone. */
+  readonly gone: readonly FileEntry[];
+  readonly carriedFiles: number;
+  readonly carriedBytes: number;
+  /** Paths that `put` published and where another object lies as well, which stays out of the manifest. */
+  readonly shadowed: readonly string[];
+  readonly shadowedCount: number;
+  readonly skipped: readonly { readonly key: string; readonly reason: string }[];
+  readonly skippedCount: number;
+}
+
+export interface ScanOptions {
+  readonly ns: string;
+  readonly patterns: PathPatterns;
+  readonly rebind: boolean;
+  readonly onListed?: ((objects: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+class Scan {
+  readonly toRead: ObjectToRead[] = [];
+  readonly toRebind: EntryToRebind[] = [];
+  readonly gone: FileEntry[] = [];
+  carriedFiles = 0;
+  carriedBytes = 0;
+  readonly shadowed: string[] = [];
+  shadowedCount = 0;
+  readonly skipped: { key: string; reason: string }[] = [];
+  skippedCount = 0;
+
+  carry(entry: FileEntry): void {
+    this.carriedFiles += 1;
+    this.carriedBytes += entry.sizeBytes;
+  }
+
+  skip(key: string, reason: string): void {
+    this.skippedCount += 1;
+    if (this.skipped.length < SKIPS_MAX) this.skipped.push({ key, reason });
+  }
+
+  shadow(path: string): void {
+    this.shadowedCount += 1;
+    if (this.shadowed.length < SKIPS_MAX) this.shadowed.push(path);
+  }
+}
+
+export async function scanBucket(
+  store: ObjectStore,
+  base: PinnedVersion | undefined,
+  options: ScanOptions,
+): Promise<BucketScan> {
+  const { ns, patterns } = options;
+  const scan = new Scan();
+  const listedPrefix = filesPrefix(ns) + patterns.commonPrefix;
+  /** Objects that entries of other paths may point to: content-addressed ones, and shards. */
+  const targets = new Map<string, ObjectListing>();
+  /** Judged when the listing is complete: content keys do not come in the order of their paths. */
+  const pending: { entry: FileEntry; object: ObjectListing | undefined }[] = [];
+
+  const judge = (entry: FileEntry, object: ObjectListing | undefined): void => {
+    const { key, etag } = entry.storage;
+    if (key !== fileKey(ns, entry.path)) {
+      pending.push({ entry, object });
+    } else if (!object) {
+      scan.gone.push(entry);
+    } else if (object.sizeBytes === entry.sizeBytes && etag !== undefined && object.etag === etag) {
+      scan.carry(entry);
+    } else {
+      scan.toRead.push({ path: entry.path, object, isNew: false });
+    }
+  };
+
+  const entries = (base?.list({ prefix: patterns.commonPrefix }) ?? none())[Symbol.asyncIterator]();
+  const nextEntry = async (): Promise<FileEntry | undefined> => {
+    for (;;) {
+      const { value, done } = await entries.next();
+      if (done) return undefined;
+      if (patterns.match(value.path) !== undefined) return value;
+    }
+  };
+  let entry = await nextEntry();
+  let listed = 0;
+  for await (const page of store.list({ prefix: listedPrefix, signal: options.signal })) {
+    listed += page.length;
+    options.onListed?.(listed);
+    for (const object of page) {
+      if (isContentKey(object.key)) {
+        targets.set(object.key, object);
+        continue;
+      }
+      const path = object.key.slice(filesPrefix(ns).length);
+      if (path.endsWith('.tar')) targets.set(object.key, object);
+      if (patterns.match(path) === undefined) continue;
+      const fault = newPathFault(ns, path);
+      if (fault) {
+        // S3 consoles make such markers of directories; they are no files of anybody's.
+        if (!(path.endsWith('/') && object.sizeBytes === 0)) scan.skip(object.key, fault);
+        continue;
+      }
+      while (entry && comparePaths(entry.path, path) < 0) {
+        judge(entry, undefined);
+        entry = await nextEntry();
+      }
+      if (entry?.path === path) {
+        judge(entry, object);
+        entry = await nextEntry();
+      } else {
+        scan.toRead.push({ path, object, isNew: true });
+      }
+    }
+  }
+  for (; entry; entry = await nextEntry()) judge(entry, undefined);
+  for (const { entry: other, object } of pending)
+    judgeOther(scan, { entry: other, object, targets, listedPrefix }, options);
+  return scan;
+}
+
+async function* none(): AsyncIterable<FileEntry> {}
+
+/** An entry that points to another object than the one of its path: content-addressed, packed, or a shard's member. */
+function judgeOther(
+  scan: Scan,
+  found: {
+    readonly entry: FileEntry;
+    readonly object: ObjectListing | undefined;
+    readonly targets: ReadonlyMap<string, ObjectListing>;
+    readonly listedPrefix: string;
+  },
+  options: ScanOptions,
+): void {
+  const { entry, object, targets } = found;
+  const target = targets.get(entry.storage.key);
+  const isUnseen = !entry.storage.key.startsWith(found.listedPrefix);
+  if (object && options.patterns.isNamed(entry.path)) {
+    scan.toRead.push({ path: entry.path, object, isNew: false });
+  } else if (target && options.rebind && target.etag !== entry.storage.etag) {
+    scan.toRebind.push({ entry, object: target });
+  } else if (target || isUnseen) {
+    scan.carry(entry);
+    if (object) scan.shadow(entry.path);
+  } else if (object) {
+    scan.toRead.push({ path: entry.path, object, isNew: false });
+  } else {
+    scan.gone.push(entry);
+  }
+}
