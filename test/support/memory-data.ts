@@ -112,6 +112,10 @@ export class MemoryReader implements Reader {
     return Promise.reject(new SeekfsError('unexpected', 'this reader does not warm'));
   }
 
+  planWarm(): Promise<never> {
+    return this.warm() as Promise<never>;
+  }
+
   async close(): Promise<void> {}
 }
 

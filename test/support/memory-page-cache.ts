@@ -12,6 +12,7 @@ export class MemoryPageCache implements PageCache {
   capacityGranules = Infinity;
   /** Says that it has everything and delivers nothing. */
   lies = false;
+  readonly #damaged = new Set<string>();
   /** Finds what was inserted only some turns later, as a cache does that writes behind. */
   writesLate = false;
   inserts = 0;
@@ -45,7 +46,7 @@ export class MemoryPageCache implements PageCache {
     const parts: Buffer[] = [];
     for (let granule = first; granule < first + count; granule += 1) {
       const bytes = this.#granules.get(keyOf(page, granule));
-      if (!bytes) return undefined;
+      if (!bytes || this.#damaged.has(keyOf(page, granule))) return undefined;
       const start = Math.max(0, range.off - granule * GRANULE_BYTES);
       parts.push(bytes.subarray(start, Math.min(bytes.length, range.off + range.len - granule * GRANULE_BYTES)));
     }
@@ -81,6 +82,11 @@ export class MemoryPageCache implements PageCache {
 
   refresh(): Promise<void> {
     return Promise.resolve();
+  }
+
+  /** As if a read would find the granule's checksum wrong. */
+  damage(page: Page, granule: number): void {
+    this.#damaged.add(keyOf(page, granule));
   }
 
   drain(): Promise<void> {

@@ -1,7 +1,7 @@
 // Wires the read path: pages, loader, fetcher and the two kinds of answers behind the Reader contract. Built by the
 // composition root; the store is opened at the first miss.
 import { clipRange, type ByteRange } from '../base/byte-range.ts';
-import type { Clock } from '../base/clock.ts';
+import { systemClock, type Clock } from '../base/clock.ts';
 import { loadCrc32c } from '../base/crc32c.ts';
 import { SeekfsError } from '../base/errors.ts';
 import { OnceLogger, type Logger } from '../base/log.ts';
@@ -16,9 +16,10 @@ import { Fetcher } from './fetcher.ts';
 import { FlightTable, type FlightHooks } from './flight.ts';
 import { Loader } from './loader.ts';
 import { FilePages } from './pages.ts';
-import type { Extent, ReadOptions, Reader } from './reader.ts';
+import type { Extent, ReadOptions, Reader, WarmOptions, WarmPlan, WarmTarget } from './reader.ts';
 import { readExtents, type FileExtent, type ReadvDeps } from './readv.ts';
 import { streamRange } from './stream.ts';
+import { Warming } from './warming.ts';
 
 export interface ReadLimits {
   /** A GET asks for at most this many bytes (`range_coalesce_max_mib`). */
@@ -47,6 +48,8 @@ class OpenReader implements Reader {
   readonly #log: Logger;
   readonly #fetcher: Fetcher;
   readonly #readv: ReadvDeps;
+  readonly #warming: Warming;
+  readonly #clock: Clock;
   /** By entry, so that an ETag that a response pinned lasts as long as the open file. */
   readonly #files = new WeakMap<FileEntry, FilePages | Promise<FilePages>>();
   #crcLoaded = false;
@@ -77,6 +80,7 @@ class OpenReader implements Reader {
       quantumBytes: limits.fetchQuantumBytes ?? GRANULE_BYTES,
       uncheckedBytes: metrics.cell('seekfs_unchecked_bytes_total'),
     });
+    this.#clock = deps.clock ?? systemClock;
     this.#readv = {
       loader,
       cache,
@@ -86,6 +90,7 @@ class OpenReader implements Reader {
         gapBytesMax: limits.gapBytesMax ?? 256 * KIB,
       },
     };
+    this.#warming = new Warming({ loader, cache, clock: this.#clock, plan: this.#readv.plan });
   }
 
   async *stream(
@@ -118,8 +123,41 @@ class OpenReader implements Reader {
     yield* readExtents(this.#readv, asked, { lane: options.lane ?? 'demand', signal: options.signal });
   }
 
-  warm(): Promise<void> {
-    return Promise.reject(new SeekfsError('unexpected', 'warm is not wired yet'));
+  async warm(
+    version: PinnedVersion,
+    targets: AsyncIterable<WarmTarget> | Iterable<WarmTarget>,
+    options: WarmOptions = {},
+  ): Promise<void> {
+    const { signal, ttlMs, onProgress } = options;
+    let bytes = 0;
+    let fetchedBytes = 0;
+    await this.#warming.run(this.#openTargets(version, targets, signal), {
+      signal,
+      deadlineMs: ttlMs === undefined ? undefined : this.#clock.monotonicMs() + ttlMs,
+      onBytes: (count, from) => {
+        bytes += count;
+        if (from === 'store') fetchedBytes += count;
+        onProgress?.({ bytes, fetchedBytes });
+      },
+    });
+  }
+
+  planWarm(
+    version: PinnedVersion,
+    targets: AsyncIterable<WarmTarget> | Iterable<WarmTarget>,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<WarmPlan> {
+    return this.#warming.plan(this.#openTargets(version, targets, options.signal), options.signal);
+  }
+
+  async *#openTargets(
+    version: PinnedVersion,
+    targets: AsyncIterable<WarmTarget> | Iterable<WarmTarget>,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<FileExtent, void, undefined> {
+    for await (const { entry, range } of targets) {
+      if (range.len > 0) yield { file: await this.#open(version, entry, signal), off: range.off, len: range.len };
+    }
   }
 
   async close(): Promise<void> {

@@ -14,10 +14,29 @@ export interface ReadOptions {
 }
 
 export interface WarmProgress {
-  /** Bytes of the file that are in L2, or were given up on, so far. */
+  /** Bytes of the ranges that are done with so far: in the cache, or on their way to its disk. */
   readonly bytes: number;
   /** Of those, bytes that came from the store in this call. */
   readonly fetchedBytes: number;
+}
+
+export interface WarmTarget {
+  readonly entry: FileEntry;
+  readonly range: ByteRange;
+}
+
+export interface WarmOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** What has not begun after so long is dropped (`ttl_ms` of hints). */
+  readonly ttlMs?: number | undefined;
+  readonly onProgress?: ((progress: WarmProgress) => void) | undefined;
+}
+
+export interface WarmPlan {
+  /** Pages of which something is missing. */
+  readonly pages: number;
+  readonly bytes: number;
+  readonly gets: number;
 }
 
 export interface Reader {
@@ -35,13 +54,24 @@ export interface Reader {
    */
   readv(version: PinnedVersion, extents: readonly Extent[], options?: ReadOptions): AsyncIterable<Slab>;
 
-  /** Brings the missing granules of [off, off + len) of the file into L2, behind demand reads. */
+  /**
+   * Brings the missing granules of the ranges (inside their files) into the cache, behind demand reads: for warm and for
+   * hints. The ranges are taken in order as memory allows; neighbours in one object share GETs. Resolves when everything
+   * is written or was given up.
+   * @throws as `stream`, at the first failure
+   */
   warm(
     version: PinnedVersion,
-    entry: FileEntry,
-    range: ByteRange,
-    options: { signal?: AbortSignal | undefined; onProgress?: ((progress: WarmProgress) => void) | undefined },
+    targets: AsyncIterable<WarmTarget> | Iterable<WarmTarget>,
+    options?: WarmOptions,
   ): Promise<void>;
+
+  /** How many GETs `warm` would send, and for how much; sends none. */
+  planWarm(
+    version: PinnedVersion,
+    targets: AsyncIterable<WarmTarget> | Iterable<WarmTarget>,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<WarmPlan>;
 
   close(): Promise<void>;
 }
