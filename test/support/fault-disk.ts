@@ -1,5 +1,5 @@
 // A Disk that passes everything on to another one, and fails the operations that a test scripts, the way a kernel does:
-// a write that meets ENOSPC or EIO leaves half of its bytes behind, a failing close has closed.
+// a write that meets ENOSPC or EIO leaves half of its bytes behind, a failing close has closed. Also counts what passes.
 import type { Disk, DiskFile, DiskSpace, DiskStat, OpenMode } from '../../src/lib/disk/disk.ts';
 import { diskError } from './crash-disk.ts';
 
@@ -46,6 +46,7 @@ export class FaultDisk implements Disk {
   readonly #counts = new Map<DiskOperation, number>();
   #faults: ActiveFault[] = [];
   #fired = 0;
+  #readBytes = 0;
 
   constructor(inner: Disk) {
     this.#inner = inner;
@@ -54,6 +55,10 @@ export class FaultDisk implements Disk {
   /** Operations that failed by a script: a test of faults proves with it that one fired. */
   get fired(): number {
     return this.#fired;
+  }
+
+  get readBytes(): number {
+    return this.#readBytes;
   }
 
   /** How often each operation was asked for, failed ones included. */
@@ -113,7 +118,11 @@ export class FaultDisk implements Disk {
 
   #file(file: DiskFile, path: string): DiskFile {
     return {
-      read: (buffers, position) => this.#run('read', path, () => file.read(buffers, position)),
+      read: async (buffers, position) => {
+        const bytes = await this.#run('read', path, () => file.read(buffers, position));
+        this.#readBytes += bytes;
+        return bytes;
+      },
       write: async (buffers, position) => {
         const error = this.#faultOf('write', path);
         if (!error) return file.write(buffers, position);

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { loadCrc32c } from '../base/crc32c.ts';
-import type { Logger } from '../base/log.ts';
+import { OnceLogger, type Logger } from '../base/log.ts';
 import type { MemoryGovernor } from '../base/memory.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Random } from '../base/random.ts';
@@ -40,7 +40,9 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
   await loadCrc32c();
   const { disk, memory, metrics, log, clock, random } = options;
   const directoryPath = join(options.directoryPath, SEGMENTS_FOLDER);
-  const set = new SegmentSet({ disk, directoryPath, index: new RecordIndex(), log });
+  // One for all who read: a broken disk is one warning, whoever meets it first.
+  const once = new OnceLogger(log);
+  const set = new SegmentSet({ disk, directoryPath, index: new RecordIndex(), metrics, log: once });
   const keys = new FileKeys();
   const capacity = new CapacityGuard({
     disk,
@@ -51,8 +53,8 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
   const queueBytesMax = Math.min(QUEUE_BYTES_MAX, memory.limitBytes / 4);
   const owner = options.owner ?? `pid ${process.pid}`;
   const queue = new WriteQueue({ disk, set, keys, capacity, random, clock, metrics, log, owner, queueBytesMax });
-  const reader = new RecordReader({ set, metrics, log });
-  const store = new SegmentStore({ set, reader, queue, keys, memory, metrics, log, clock });
+  const reader = new RecordReader({ set, metrics, log: once });
+  const store = new SegmentStore({ set, reader, queue, keys, memory, metrics, log: once, clock });
   await store.refresh();
   return store;
 }

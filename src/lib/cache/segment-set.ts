@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import type { Metrics } from '../base/metrics.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import { SEGMENT_HEADER_BYTES, type RecordEntry } from '../segment/format.ts';
 import { formatSegmentName, parseSegmentName, type SegmentName } from '../segment/names.ts';
@@ -45,6 +46,7 @@ export class SegmentSet {
   readonly directoryPath: string;
   readonly index: RecordIndex;
   readonly #disk: Disk;
+  readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #segments: (Segment | undefined)[] = [];
   readonly #byId = new Map<string, Segment>();
@@ -52,10 +54,11 @@ export class SegmentSet {
   readonly #files = new Map<number, OpenFile>();
   #refreshing: Promise<void> | undefined;
 
-  constructor(options: { disk: Disk; directoryPath: string; index: RecordIndex; log: Logger }) {
+  constructor(options: { disk: Disk; directoryPath: string; index: RecordIndex; metrics: Metrics; log: Logger }) {
     this.directoryPath = options.directoryPath;
     this.index = options.index;
     this.#disk = options.disk;
+    this.#metrics = options.metrics;
     this.#log = options.log;
   }
 
@@ -203,8 +206,14 @@ export class SegmentSet {
       });
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') this.forgetIfRemoved(segment);
-      else this.#log.log('warn', `cannot read segment ${segment.fileName}: ${systemErrorCode(error) ?? String(error)}`);
+      else this.#noteUnreadable(error);
     }
+  }
+
+  #noteUnreadable(error: unknown): void {
+    this.#metrics.add('seekfs_l2_read_failures_total');
+    const code = systemErrorCode(error) ?? String(error);
+    this.#log.log('warn', `cannot read the cache in ${this.directoryPath} (${code}): reading through`);
   }
 
   #indexAll(segment: Segment, entries: readonly RecordEntry[]): void {

@@ -173,7 +173,13 @@ export class WriteQueue {
     });
     const sizeBytes = writer.position;
     const segment = set.add(writer.openName, { own: true, scannedTo: sizeBytes, sizeBytes, complete: false });
-    if (await capacity.holds()) return { writer, segment };
+    try {
+      if (await capacity.holds()) return { writer, segment };
+    } catch (error) {
+      await writer.abandon();
+      set.forget(segment);
+      throw error;
+    }
     // Others reserved at the same moment; whoever comes back first after a pause gets the room.
     await writer.abandon();
     set.forget(segment);
