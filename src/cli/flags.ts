@@ -90,7 +90,6 @@ export interface GlobalValues {
   readonly json?: boolean | undefined;
   readonly stats?: boolean | undefined;
   readonly listen?: string | undefined;
-  readonly 'page-size'?: string | undefined;
   readonly 'require-checksums'?: boolean | undefined;
   readonly 'unsafe-publish'?: boolean | undefined;
 }
@@ -101,11 +100,12 @@ export const SETTING_FLAGS = {
   cache: 'cache.l2.segment_path',
   'log-level': 'log_level',
   listen: 'api.listen',
-  'page-size': 'cache.page_size_mib',
   'require-checksums': 'read.require_checksums',
   'unsafe-publish': 'store.unsafe_publish',
 } as const satisfies Readonly<Record<string, SettingKey>>;
 
-export const pageSizeFlag = string({ helpValue: 'SIZE', summary: 'page size, a power of two from 64KiB to 64MiB' });
+export const pageSizeFlag = sizeFlag({
+  summary: 'page size, a power of two from 64KiB to 64MiB; default: cache.page_size_mib',
+});
 export const requireChecksumsFlag = boolean({ summary: 'refuse files whose manifest has no checksums' });
 export const unsafePublishFlag = boolean({ summary: 'publish even where the store ignores conditional writes' });

@@ -1,0 +1,77 @@
+// `seekfs put`: local files and trees into the namespace, and one new version of it.
+import { boolean, string } from '@oclif/core/flags';
+import { SeekfsCommand } from '../cli/base-command.ts';
+import { nsArg } from '../cli/arguments.ts';
+import { pageSizeFlag, unsafePublishFlag } from '../cli/flags.ts';
+import { publishFields, publishText } from '../cli/publish-report.ts';
+import { plural } from '../cli/tables.ts';
+import { SeekfsError } from '../lib/base/errors.ts';
+import { formatBytes } from '../lib/base/units.ts';
+import { nodeDisk } from '../lib/disk/node-disk.ts';
+import { put } from '../lib/manifest/put.ts';
+
+export default class Put extends SeekfsCommand {
+  static override summary = 'upload files or directory trees and publish one new version';
+  static override usage = 'put NS SOURCE…';
+  static override description = `As with cp -r a directory keeps its name: \`images\` gives images/1.jpg, \`images/\` gives 1.jpg. Checksums are computed
+as the bytes go by, nothing is read back. What the store has already is not sent again, so that an interrupted put is
+resumed by repeating it.`;
+  static override examples = [
+    '<%= config.bin %> put dev images shard-000000.tar',
+    '<%= config.bin %> put dev images/ --prefix train',
+  ];
+  static override args = { ns: nsArg };
+  static override strict = false;
+  static override flags = {
+    prefix: string({ helpValue: 'PATH', summary: 'put everything under PATH/' }),
+    publish: boolean({ allowNo: true, default: true, summary: 'publish a version; --no-publish only uploads' }),
+    'page-size': pageSizeFlag,
+    'unsafe-publish': unsafePublishFlag,
+  };
+
+  async run(): Promise<void> {
+    const { args, argv, flags } = await this.parse(Put);
+    const sources = (argv as string[]).slice(1);
+    if (sources.length === 0) throw new SeekfsError('usage', 'nothing to put; write seekfs put NS SOURCE…');
+    await this.work(flags, async ({ seekfs, config, signal, progress, say, document, log }) => {
+      const report = await put(
+        { ...seekfs.publishing, disk: nodeDisk },
+        {
+          ns: args.ns,
+          sources,
+          prefix: flags.prefix,
+          pageSizeBytes: flags['page-size'] ?? config.pageSizeBytes,
+          publish: flags.publish,
+          signal,
+          onProgress: ({ bytesDone, bytesFound, filesDone, filesFound }) =>
+            progress.update({
+              doneBytes: bytesDone,
+              totalBytes: bytesFound,
+              note: `${filesDone} of ${filesFound} files`,
+            }),
+        },
+      );
+      progress.stop();
+      for (const { sourcePath, reason } of report.skipped) log.log('warn', `skipped ${sourcePath}: ${reason}`);
+      await document({
+        ns: args.ns,
+        put_files: report.files,
+        put_bytes: report.bytes,
+        uploaded_files: report.uploadedFiles,
+        uploaded_bytes: report.uploadedBytes,
+        reused_files: report.reusedFiles,
+        reused_bytes: report.reusedBytes,
+        skipped: report.skipped.map(({ sourcePath, reason }) => ({ source: sourcePath, reason })),
+        skipped_count: report.skippedCount,
+        publish: report.publish ? publishFields(report.publish) : null,
+      });
+      const reused = report.reusedFiles > 0 ? `, ${report.reusedFiles} of them there already` : '';
+      say(`put ${plural(report.files, 'file')}, ${formatBytes(report.bytes)}${reused}`);
+      say(
+        report.publish
+          ? publishText(args.ns, report.publish)
+          : `nothing was published: put the same again with --publish`,
+      );
+    });
+  }
+}
