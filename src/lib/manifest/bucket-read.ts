@@ -4,19 +4,15 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { SeekfsError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { MIB } from '../base/units.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
-import { BlockFeed } from './block-feed.ts';
 import type { BucketScan, EntryToRebind, ObjectToRead } from './bucket-scan.ts';
 import { ChecksumPool } from './checksum-pool.ts';
-import type { Checksums } from './checksums.ts';
 import { eachAtOnce } from './each-at-once.ts';
+import { hashObjectRange } from './hash-object.ts';
 import { ReadJournal } from './read-journal.ts';
 import type { FileEntry } from './types.ts';
 
 const FILES_AT_ONCE = 8;
-/** One GET of a large object; what breaks off costs no more than that again. */
-const RANGE_BYTES = 64 * MIB;
 
 export interface ReadObjectsDeps {
   readonly store: ObjectStore;
@@ -134,7 +130,8 @@ async function readObject(
   reading: Reading,
 ): Promise<FileEntry> {
   const { object, path } = item;
-  const checksums = await hashRange(deps, pool, { ...object, off: 0 }, reading);
+  const { pageSizeBytes } = reading.options;
+  const checksums = await hashObjectRange(deps.store, pool, { ...object, off: 0, pageSizeBytes }, reading);
   return {
     path,
     sizeBytes: object.sizeBytes,
@@ -156,7 +153,9 @@ async function rebindEntry(
   const { entry, object } = item;
   const { key, etag } = object;
   const { off } = entry.storage;
-  const checksums = await hashRange(deps, pool, { key, etag, off, sizeBytes: entry.sizeBytes }, reading);
+  const { pageSizeBytes } = reading.options;
+  const range = { key, etag, off, sizeBytes: entry.sizeBytes, pageSizeBytes };
+  const checksums = await hashObjectRange(deps.store, pool, range, reading);
   if (checksums.hash !== entry.hash) {
     throw new SeekfsError(
       'object_changed',
@@ -165,32 +164,4 @@ async function rebindEntry(
     );
   }
   return { ...entry, storage: { ...entry.storage, etag } };
-}
-
-async function hashRange(
-  deps: ReadObjectsDeps,
-  pool: ChecksumPool,
-  object: { readonly key: string; readonly etag: string; readonly off: number; readonly sizeBytes: number },
-  reading: Reading,
-): Promise<Checksums> {
-  const { key, etag, off, sizeBytes } = object;
-  const feed = new BlockFeed(pool.hash({ sizeBytes, pageSizeBytes: reading.options.pageSizeBytes }), sizeBytes);
-  const sink = {
-    write: (chunk: Uint8Array): Promise<void> => {
-      reading.onBytes(chunk.byteLength);
-      return feed.write(chunk);
-    },
-  };
-  let isDone = false;
-  try {
-    for (let at = 0; at < sizeBytes; at += RANGE_BYTES) {
-      const range = { off: off + at, len: Math.min(RANGE_BYTES, sizeBytes - at) };
-      await deps.store.getRange({ key, range, ifMatch: etag, signal: reading.signal, purpose: 'file' }, sink);
-    }
-    const checksums = await feed.finish();
-    isDone = true;
-    return checksums;
-  } finally {
-    if (!isDone) feed.drop();
-  }
 }

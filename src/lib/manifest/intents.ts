@@ -5,7 +5,7 @@
 import type { Clock } from '../base/clock.ts';
 import { isSeekfsError, SeekfsError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
-import type { ObjectStore } from '../objectstore/object-store.ts';
+import type { ObjectStore, PutCondition } from '../objectstore/object-store.ts';
 import { gcMarkKey, intentKey } from './key-layout.ts';
 
 /** An intent or mark whose object is older than this, by the store's clock, belongs to a process that died. */
@@ -38,22 +38,22 @@ export class Lease {
     this.#renewing = this.#renewForever();
   }
 
-  /** @returns undefined where `exclusive` and the object is there already */
+  /** @returns undefined where the condition does not hold */
   static async open(
     deps: IntentDeps,
-    options: { key: string; exclusive: boolean; signal?: AbortSignal | undefined },
+    options: { key: string; condition: PutCondition; signal?: AbortSignal | undefined },
   ): Promise<Lease | undefined> {
     const body = Buffer.from(`${JSON.stringify({ started_at: Math.floor(deps.clock.nowMs() / 1000) })}\n`);
     try {
       await deps.store.put({
         key: options.key,
         source: { kind: 'bytes', bytes: body },
-        condition: options.exclusive ? { kind: 'absent' } : { kind: 'none' },
+        condition: options.condition,
         durable: false,
         signal: options.signal,
       });
     } catch (error) {
-      if (options.exclusive && isSeekfsError(error, 'precondition_failed')) return undefined;
+      if (isSeekfsError(error, 'precondition_failed')) return undefined;
       throw error;
     }
     return new Lease(deps, options.key, body);
@@ -109,7 +109,7 @@ export class Lease {
  */
 export async function openIntent(deps: IntentDeps, ns: string, signal?: AbortSignal): Promise<Lease> {
   const id = Buffer.from(deps.random.bytes(8)).toString('hex');
-  const intent = (await Lease.open(deps, { key: intentKey(ns, id), exclusive: false, signal }))!;
+  const intent = (await Lease.open(deps, { key: intentKey(ns, id), condition: { kind: 'none' }, signal }))!;
   try {
     await waitForGc(deps, ns, signal);
     return intent;

@@ -1,0 +1,46 @@
+// The checksums of a range of an object, which is streamed and not kept, and is the same object from end to end.
+import { MIB } from '../base/units.ts';
+import type { ObjectStore } from '../objectstore/object-store.ts';
+import { BlockFeed } from './block-feed.ts';
+import type { ChecksumPool } from './checksum-pool.ts';
+import type { Checksums } from './checksums.ts';
+
+/** One GET of a large object; what breaks off costs no more than that again. */
+const RANGE_BYTES = 64 * MIB;
+
+export interface ObjectRange {
+  readonly key: string;
+  readonly etag: string;
+  readonly off: number;
+  readonly sizeBytes: number;
+  readonly pageSizeBytes: number;
+}
+
+/** @throws object_changed, object_not_found, and what else the store throws */
+export async function hashObjectRange(
+  store: ObjectStore,
+  pool: ChecksumPool,
+  object: ObjectRange,
+  reading: { readonly onBytes: (bytes: number) => void; readonly signal: AbortSignal | undefined },
+): Promise<Checksums> {
+  const { key, etag, off, sizeBytes, pageSizeBytes } = object;
+  const feed = new BlockFeed(pool.hash({ sizeBytes, pageSizeBytes }), sizeBytes);
+  const sink = {
+    write: (chunk: Uint8Array): Promise<void> => {
+      reading.onBytes(chunk.byteLength);
+      return feed.write(chunk);
+    },
+  };
+  let isDone = false;
+  try {
+    for (let at = 0; at < sizeBytes; at += RANGE_BYTES) {
+      const range = { off: off + at, len: Math.min(RANGE_BYTES, sizeBytes - at) };
+      await store.getRange({ key, range, ifMatch: etag, signal: reading.signal, purpose: 'file' }, sink);
+    }
+    const checksums = await feed.finish();
+    isDone = true;
+    return checksums;
+  } finally {
+    if (!isDone) feed.drop();
+  }
+}

@@ -1,0 +1,222 @@
+// gc in the bucket: removes old versions and the objects that no kept version names. It keeps out of the way of
+// publishers (intents.ts), and it never removes what nobody published: a plain object goes only if a removed version
+// named exactly that object.
+import { isSeekfsError, SeekfsError, throwIfAborted } from '../base/errors.ts';
+import type { ObjectListing, ObjectStore } from '../objectstore/object-store.ts';
+import { readHead } from './head.ts';
+import { LEASE_MS, Lease, type IntentDeps } from './intents.ts';
+import {
+  checkNamespace,
+  filesPrefix,
+  gcMarkKey,
+  intentsPrefix,
+  isContentKey,
+  manifestsPrefix,
+  namespacePrefix,
+  parseManifestKey,
+} from './key-layout.ts';
+import { openVersion, type PinDeps } from './pinned.ts';
+import { listPins } from './pins.ts';
+
+const DELETE_BATCH = 1000;
+export const GC_GRACE_MS_DEFAULT = 24 * 3_600_000;
+
+export interface RemoteGcOptions {
+  readonly ns: string;
+  /** Newest versions to keep, at least 1; pinned ones stay besides. */
+  readonly keep: number;
+  /** What was current, or written, so recently stays. Default a day. */
+  readonly graceMs?: number | undefined;
+  readonly dryRun: boolean;
+  readonly onProgress?: ((progress: { objectsTotal: number; objectsDone: number }) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface RemoteGcReport {
+  readonly dryRun: boolean;
+  readonly keptVersions: readonly number[];
+  readonly removedVersions: readonly number[];
+  /** Of files; manifests and indexes come on top. */
+  readonly objects: number;
+  readonly objectBytes: number;
+  readonly metaObjects: number;
+  readonly metaBytes: number;
+  /** Intents of publishers that died. */
+  readonly staleIntents: number;
+}
+
+interface Plan {
+  readonly kept: readonly number[];
+  readonly removed: readonly number[];
+  readonly files: readonly ObjectListing[];
+  readonly meta: readonly ObjectListing[];
+}
+
+/**
+ * Removes what `--keep` leaves without an owner.
+ * @throws usage, locked (a publisher or another gc is at work), namespace_not_found, manifest_invalid, and what the
+ * store throws
+ */
+export async function collectRemote(deps: PinDeps & IntentDeps, options: RemoteGcOptions): Promise<RemoteGcReport> {
+  const { ns, signal } = options;
+  checkNamespace(ns);
+  if (!Number.isSafeInteger(options.keep) || options.keep < 1) {
+    throw new SeekfsError('usage', `--keep ${options.keep} must be a whole number from 1`);
+  }
+  // A dry run writes nothing, not even to ask for the time.
+  const nowMs = options.dryRun ? deps.clock.nowMs() : await storeNowMs(deps, ns, signal);
+  const mark = options.dryRun ? undefined : await openMark(deps, ns, nowMs, signal);
+  try {
+    const stale = await findStaleIntents(deps.store, { ns, nowMs, mayWait: options.dryRun, signal });
+    const plan = await planRemoval(deps, options, nowMs);
+    if (mark) {
+      let objectsDone = 0;
+      const all = [...plan.meta, ...plan.files];
+      // Versions go before their objects: what a crash leaves is garbage, never a version without its bytes.
+      for (let start = 0; start < all.length; start += DELETE_BATCH) {
+        throwIfAborted(signal);
+        mark.assertLive();
+        const keys = all.slice(start, start + DELETE_BATCH).map((object) => object.key);
+        await deps.store.delete({ keys, signal });
+        objectsDone += keys.length;
+        options.onProgress?.({ objectsTotal: all.length, objectsDone });
+      }
+      if (stale.length > 0) await deps.store.delete({ keys: stale, signal });
+    }
+    return {
+      dryRun: options.dryRun,
+      keptVersions: plan.kept,
+      removedVersions: plan.removed,
+      objects: plan.files.length,
+      objectBytes: sumBytes(plan.files),
+      metaObjects: plan.meta.length,
+      metaBytes: sumBytes(plan.meta),
+      staleIntents: stale.length,
+    };
+  } finally {
+    await mark?.close();
+  }
+}
+
+function sumBytes(objects: readonly ObjectListing[]): number {
+  return objects.reduce((sum, object) => sum + object.sizeBytes, 0);
+}
+
+/** The store's clock, which is the one that stamps objects: ours may differ by more than a lease. */
+async function storeNowMs(deps: IntentDeps, ns: string, signal: AbortSignal | undefined): Promise<number> {
+  const key = `${namespacePrefix(ns)}clock-${Buffer.from(deps.random.bytes(8)).toString('hex')}`;
+  const source = { kind: 'bytes', bytes: Buffer.from('seekfs gc reads the clock\n') } as const;
+  await deps.store.put({ key, source, condition: { kind: 'none' }, durable: false, signal });
+  try {
+    return (await deps.store.head({ key, signal })).modifiedAtMs;
+  } finally {
+    await deps.store.delete({ keys: [key] }).catch(() => undefined);
+  }
+}
+
+/** @throws locked */
+async function openMark(deps: IntentDeps, ns: string, nowMs: number, signal: AbortSignal | undefined): Promise<Lease> {
+  const key = gcMarkKey(ns);
+  const fresh = await Lease.open(deps, { key, condition: { kind: 'absent' }, signal });
+  if (fresh) return fresh;
+  try {
+    const { etag, modifiedAtMs } = await deps.store.head({ key, signal });
+    if (nowMs - modifiedAtMs > LEASE_MS) {
+      const taken = await Lease.open(deps, { key, condition: { kind: 'match', etag }, signal });
+      if (taken) return taken;
+    }
+  } catch (error) {
+    if (!isSeekfsError(error, 'object_not_found')) throw error;
+  }
+  throw new SeekfsError(
+    'locked',
+    `another gc of ${ns} is running; if it died, its mark expires ${LEASE_MS / 60_000} minutes after its last sign of life`,
+  );
+}
+
+/** @throws locked where a publisher lives, unless nothing will be removed anyway */
+async function findStaleIntents(
+  store: ObjectStore,
+  search: { ns: string; nowMs: number; mayWait: boolean; signal: AbortSignal | undefined },
+): Promise<string[]> {
+  const stale: string[] = [];
+  const { ns, nowMs, signal } = search;
+  for await (const page of store.list({ prefix: intentsPrefix(ns), signal })) {
+    for (const { key, modifiedAtMs } of page) {
+      if (key === gcMarkKey(ns)) continue;
+      if (nowMs - modifiedAtMs > LEASE_MS) stale.push(key);
+      else if (!search.mayWait) {
+        throw new SeekfsError(
+          'locked',
+          `a publisher of ${ns} is at work (${key}), whose objects no version names yet; run gc again when it is done`,
+        );
+      }
+    }
+  }
+  return stale;
+}
+
+async function planRemoval(deps: PinDeps & IntentDeps, options: RemoteGcOptions, nowMs: number): Promise<Plan> {
+  const { ns, keep, signal } = options;
+  const graceMs = options.graceMs ?? GC_GRACE_MS_DEFAULT;
+  const isRecent = (object: ObjectListing): boolean => object.modifiedAtMs > nowMs - graceMs;
+  const head = await readHead(deps.store, ns, signal);
+  if (!head) throw new SeekfsError('namespace_not_found', `namespace ${ns} has no HEAD: nothing was published in it`);
+  const pinned = new Set((await listPins(deps, ns, { signal })).map((pin) => pin.version));
+  const manifests = new Map<number, ObjectListing>();
+  const indexes: { version: number; object: ObjectListing }[] = [];
+  for await (const page of deps.store.list({ prefix: manifestsPrefix(ns), signal })) {
+    for (const object of page) {
+      const parsed = parseManifestKey(ns, object.key);
+      if (parsed?.kind === 'manifest') manifests.set(parsed.version, object);
+      else if (parsed) indexes.push({ version: parsed.version, object });
+    }
+  }
+  const versions = [...manifests.keys()].sort((a, b) => b - a);
+  // What is past HEAD is committed and not announced yet; what was current until lately may be read by anybody.
+  const newest = new Set(versions.filter((version) => version <= head.version).slice(0, keep));
+  const isKept = (version: number): boolean => {
+    const successor = manifests.get(version + 1);
+    return (
+      version >= head.version ||
+      newest.has(version) ||
+      pinned.has(version) ||
+      (successor !== undefined && isRecent(successor))
+    );
+  };
+  const kept = versions.filter(isKept);
+  const removed = versions.filter((version) => !isKept(version));
+  const named = new Set<string>();
+  const indexesInUse = new Set<string>();
+  for (const version of kept) {
+    const open = await openVersion(deps, ns, { version }, signal);
+    for await (const entry of open.list()) named.add(entry.storage.key);
+    if (open.header.index) indexesInUse.add(open.header.index.key);
+    await open.close();
+  }
+  const released = new Map<string, Set<string>>();
+  for (const version of removed) {
+    const open = await openVersion(deps, ns, { version }, signal);
+    for await (const { storage } of open.list()) {
+      if (named.has(storage.key) || storage.etag === undefined || isContentKey(storage.key)) continue;
+      const etags = released.get(storage.key) ?? new Set();
+      released.set(storage.key, etags.add(storage.etag));
+    }
+    await open.close();
+  }
+  const files: ObjectListing[] = [];
+  for await (const page of deps.store.list({ prefix: filesPrefix(ns), signal })) {
+    for (const object of page) {
+      if (named.has(object.key) || isRecent(object)) continue;
+      if (isContentKey(object.key) || released.get(object.key)?.has(object.etag)) files.push(object);
+    }
+  }
+  const isRemoved = new Set(removed);
+  const meta = [
+    ...removed.map((version) => manifests.get(version)!),
+    ...indexes
+      .filter(({ version, object }) => isRemoved.has(version) || (!indexesInUse.has(object.key) && !isRecent(object)))
+      .map(({ object }) => object),
+  ];
+  return { kept, removed, files, meta };
+}

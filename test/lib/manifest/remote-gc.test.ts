@@ -1,0 +1,147 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { systemClock, type Clock } from '../../../src/lib/base/clock.ts';
+import { generate } from '../../../src/lib/manifest/generate.ts';
+import { rollback } from '../../../src/lib/manifest/history.ts';
+import { LEASE_MS, openIntent } from '../../../src/lib/manifest/intents.ts';
+import { contentKey, fileKey, gcMarkKey, intentKey, manifestKey } from '../../../src/lib/manifest/key-layout.ts';
+import { pinVersion } from '../../../src/lib/manifest/pinned.ts';
+import { setPin } from '../../../src/lib/manifest/pins.ts';
+import type { PutDeps } from '../../../src/lib/manifest/put.ts';
+import { collectRemote, type RemoteGcReport } from '../../../src/lib/manifest/remote-gc.ts';
+import { removeFiles } from '../../../src/lib/manifest/remove.ts';
+import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { listKeys, manifestDeps, putObject } from '../../support/manifest-deps.ts';
+
+const DAY_MS = 24 * 3_600_000;
+let nowMs: number;
+let store: MemoryObjectStore;
+let deps: PutDeps;
+
+beforeEach(() => {
+  nowMs = Date.UTC(2026, 0, 1);
+  const clock: Clock = { ...systemClock, nowMs: () => nowMs };
+  store = new MemoryObjectStore({ clock });
+  deps = { ...manifestDeps(store), clock };
+});
+
+async function publishFiles(files: Record<string, string>): Promise<number> {
+  for (const [path, content] of Object.entries(files)) await putObject(store, fileKey('dev', path), content);
+  return (await generate(deps, { ns: 'dev', patterns: [], pageSizeBytes: 65536 })).version;
+}
+
+function gc(options: { keep: number; dryRun?: boolean; graceMs?: number }): Promise<RemoteGcReport> {
+  return collectRemote(deps, { ns: 'dev', dryRun: false, ...options });
+}
+
+const files = (): Promise<string[]> => listKeys(store, 'namespaces/dev/files/');
+
+describe('gc of the bucket', () => {
+  beforeEach(async () => {
+    await publishFiles({ a: 'a', b: 'b', c: 'c' });
+    await removeFiles(deps, { ns: 'dev', paths: ['a'] });
+    await removeFiles(deps, { ns: 'dev', paths: ['b'] });
+    nowMs += 2 * DAY_MS;
+  });
+
+  test('removes old versions and the objects that only they named', async () => {
+    const report = await gc({ keep: 2 });
+    expect(report).toMatchObject({ keptVersions: [3, 2], removedVersions: [1], objects: 1, objectBytes: 1 });
+    expect(await files()).toEqual([fileKey('dev', 'b'), fileKey('dev', 'c')]);
+    await expect(pinVersion(deps, 'dev', { kind: 'version', version: 1 })).rejects.toMatchObject({
+      code: 'version_not_found',
+    });
+    await gc({ keep: 1 });
+    expect(await files()).toEqual([fileKey('dev', 'c')]);
+    expect(await listKeys(store, 'namespaces/dev/manifests/')).toEqual([manifestKey('dev', 3)]);
+  });
+
+  test('says in a dry run exactly what it then does, and changes nothing', async () => {
+    const before = await listKeys(store, '');
+    const dry = await gc({ keep: 1, dryRun: true });
+    expect(await listKeys(store, '')).toEqual(before);
+    expect(await gc({ keep: 1 })).toEqual({ ...dry, dryRun: false });
+  });
+
+  test('keeps pinned versions and their objects', async () => {
+    await setPin(deps, { ns: 'dev', name: 'run-7', version: 1 });
+    expect(await gc({ keep: 1 })).toMatchObject({ keptVersions: [3, 1], removedVersions: [2], objects: 0 });
+    expect(await files()).toHaveLength(3);
+  });
+
+  test('keeps what was current until lately', async () => {
+    await removeFiles(deps, { ns: 'dev', paths: ['c'] });
+    expect(await gc({ keep: 1 })).toMatchObject({ keptVersions: [4, 3], removedVersions: [2, 1] });
+    expect(await files()).toEqual([fileKey('dev', 'c')]);
+    nowMs += 2 * DAY_MS;
+    expect(await gc({ keep: 1 })).toMatchObject({ keptVersions: [4], removedVersions: [3] });
+    expect(await files()).toEqual([]);
+  });
+
+  test('never removes a plain object that nobody published, nor one that was written again since', async () => {
+    await putObject(store, fileKey('dev', 'uploaded'), 'not published yet');
+    await putObject(store, fileKey('dev', 'a'), 'another a');
+    nowMs += 2 * DAY_MS;
+    await gc({ keep: 1 });
+    expect(await files()).toEqual([fileKey('dev', 'a'), fileKey('dev', 'c'), fileKey('dev', 'uploaded')]);
+  });
+
+  test('removes content-addressed objects that no version names, once they are older than the grace period', async () => {
+    const orphan = contentKey('dev', 'x', 'ab'.repeat(32));
+    await putObject(store, orphan, 'of a publisher that died');
+    await gc({ keep: 3 });
+    expect(await files()).toContain(orphan);
+    nowMs += 2 * DAY_MS;
+    await gc({ keep: 3 });
+    expect(await files()).not.toContain(orphan);
+  });
+
+  test('removes nothing while a publisher lives, and its intent once it is dead', async () => {
+    const intent = await openIntent(deps, 'dev');
+    await expect(gc({ keep: 1 })).rejects.toMatchObject({ code: 'locked' });
+    expect(await files()).toHaveLength(3);
+    await intent.close();
+    await putObject(store, intentKey('dev', 'dead'), '{}');
+    nowMs += LEASE_MS + 1;
+    expect(await gc({ keep: 1 })).toMatchObject({ staleIntents: 1 });
+    expect(await listKeys(store, 'namespaces/dev/intents/')).toEqual([]);
+  });
+
+  test('gives way to another gc, and takes over from a dead one', async () => {
+    await putObject(store, gcMarkKey('dev'), '{}');
+    await expect(gc({ keep: 1 })).rejects.toMatchObject({ code: 'locked' });
+    nowMs += LEASE_MS + 1;
+    expect(await gc({ keep: 1 })).toMatchObject({ removedVersions: [2, 1] });
+    expect(await listKeys(store, 'namespaces/dev/intents/')).toEqual([]);
+  });
+
+  test('keeps a version that is committed and not announced yet', async () => {
+    await rollback(deps, { ns: 'dev', version: 2 });
+    await putObject(store, 'namespaces/dev/HEAD', 'v-3\n');
+    nowMs += 2 * DAY_MS;
+    expect(await gc({ keep: 1 })).toMatchObject({ keptVersions: [4, 3] });
+  });
+});
+
+test.each([0, -1, 1.5])('keep %d is refused', async (keep) => {
+  await expect(gc({ keep })).rejects.toMatchObject({ code: 'usage' });
+});
+
+test('a publisher waits for a gc, and passes over the mark of a dead one', async () => {
+  let monotonicMs = 0;
+  let polls = 0;
+  const clock: Clock = {
+    nowMs: () => nowMs,
+    monotonicMs: () => monotonicMs,
+    sleep: (delayMs, signal) => {
+      // Heartbeats rest; polls of the mark pass the time.
+      if (delayMs > 10_000) return systemClock.sleep(2 ** 30, signal);
+      polls += 1;
+      monotonicMs += 60_000;
+      return Promise.resolve();
+    },
+  };
+  await putObject(store, gcMarkKey('dev'), '{}');
+  const intent = await openIntent({ ...deps, clock }, 'dev');
+  expect(polls).toBe(16);
+  await intent.close();
+});
