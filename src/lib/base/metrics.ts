@@ -31,7 +31,10 @@ export const METRIC_TABLE = {
   seekfs_l1_evictions_total: row('counter', 'granules that left L1 for others or for demand'),
   seekfs_l2_hit_bytes_total: row('counter', 'bytes served from the segmentstore'),
   seekfs_l2_written_bytes_total: row('counter', 'bytes of pages written to the segmentstore'),
-  seekfs_l2_declined_total: row('counter', 'runs of granules that the segmentstore did not take'),
+  seekfs_l2_declined_total: row('counter', 'runs of granules that the segmentstore did not take, by reason', {
+    labels: ['reason'],
+  }),
+  seekfs_l2_evicted_bytes_total: row('counter', 'bytes of segments that were removed to make room or to compact'),
   seekfs_l2_read_failures_total: row('counter', 'reads that failed on the cache’s disk and went to the store'),
   seekfs_l2_write_failures_total: row('counter', 'writes that failed on the cache’s disk'),
   seekfs_pages_fetched_total: row('counter', 'pages, or parts of them, that were fetched from the store and verified'),

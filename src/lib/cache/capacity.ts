@@ -11,58 +11,80 @@ const SEGMENTS_MIN = 32;
 /** Header, footer and trailer around a lone record. */
 const SEGMENT_FRAME_BYTES = SEGMENT_HEADER_BYTES + OWNER_BYTES_MAX + 1024;
 
+/** Pages that were fetched, or pages that are written again so that a segment can go. */
+export type Purpose = 'insert' | 'rewrite';
+
 export interface CapacityOptions {
   readonly disk: Disk;
   readonly set: SegmentSet;
   readonly capacityBytes: number;
   /** Undefined: min(10 %, 32 GiB) of the file system. */
   readonly freeReserveBytes: number | undefined;
-  /** Frees at least so many bytes by evicting; resolves when it did what it could. */
+  /** Runs before the first segment of this process is created. */
+  readonly beforeFirst?: (() => Promise<void>) | undefined;
+  /** Evicts until so many bytes can be reserved; resolves when it did what it could. */
   readonly makeRoom?: ((bytes: number) => Promise<void>) | undefined;
 }
 
 export class CapacityGuard {
   readonly capacityBytes: number;
   readonly #options: CapacityOptions;
+  #begun = false;
 
   constructor(options: CapacityOptions) {
     this.#options = options;
     this.capacityBytes = options.capacityBytes;
   }
 
+  /** As of the last time a segment was asked for: storing more takes an eviction. */
+  full = false;
+
   /** Size at which segments roll. */
   get segmentBytes(): number {
     return Math.min(SEGMENT_BYTES_MAX, Math.floor(this.capacityBytes / SEGMENTS_MIN));
+  }
+
+  /** A record takes at most a quarter of the cache. */
+  get recordBytesMax(): number {
+    return Math.floor(this.capacityBytes / 4);
   }
 
   /**
    * The bytes that a new segment may grow to, at least enough for the record; undefined where there is no room.
    * @throws system errors of the disk
    */
-  async reserve(record: RecordKey & { readonly payloadBytes: number }): Promise<number | undefined> {
+  async reserve(record: RecordKey & { readonly payloadBytes: number }, purpose: Purpose): Promise<number | undefined> {
     const { disk, set, makeRoom } = this.#options;
     await makeDirectoryDurably(disk, set.directoryPath);
+    if (!this.#begun) await this.#options.beforeFirst?.();
+    this.#begun = true;
     const keyBytes = record.group.length + record.item.length;
     const least = headBytesOf(record, record.payloadBytes) + record.payloadBytes + 2 * keyBytes + SEGMENT_FRAME_BYTES;
     const wanted = Math.max(this.segmentBytes, least);
     await set.refresh();
-    let room = await this.#room();
-    if (room < wanted && makeRoom) {
-      await makeRoom(wanted - room);
-      room = await this.#room();
+    let room = await this.roomBytes(purpose);
+    if (purpose === 'insert') this.full = room < 2 * wanted;
+    if (room < wanted && makeRoom && purpose === 'insert') {
+      await makeRoom(wanted);
+      room = await this.roomBytes(purpose);
     }
     if (room >= wanted) return wanted;
     return room >= Math.max(least, Math.min(wanted, MIB)) ? room : undefined;
   }
 
   /** Are the bounds kept, all reservations of all writers counted? */
-  async holds(): Promise<boolean> {
+  async holds(purpose: Purpose): Promise<boolean> {
     await this.#options.set.refreshAnew();
-    return this.#options.set.boundBytes <= this.capacityBytes;
+    return this.#options.set.boundBytes <= this.#boundFor(purpose);
+  }
+
+  /** Eviction must be able to write what it keeps before it removes the rest: one segment is kept free for it. */
+  #boundFor(purpose: Purpose): number {
+    return purpose === 'rewrite' ? this.capacityBytes : this.capacityBytes - this.segmentBytes;
   }
 
   /** Bytes that could be reserved now. */
-  async #room(): Promise<number> {
+  async roomBytes(purpose: Purpose): Promise<number> {
     const { disk, set } = this.#options;
     const { freeBytes, totalBytes } = await disk.space(set.directoryPath);
     const reserveBytes = this.#options.freeReserveBytes ?? Math.min(totalBytes * 0.1, 32 * GIB);
@@ -72,6 +94,6 @@ export class CapacityGuard {
       if (name.kind === 'open') promisedBytes += Math.max(0, name.reservedBytes - sizeBytes);
     }
     const free = freeBytes - reserveBytes - promisedBytes;
-    return Math.floor(Math.min(this.capacityBytes - set.boundBytes, free));
+    return Math.floor(Math.min(this.#boundFor(purpose) - set.boundBytes, free));
   }
 }

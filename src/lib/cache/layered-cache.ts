@@ -68,6 +68,7 @@ class LayeredCache implements PageCache {
         const rest = { off, len: Math.min(end, stop * GRANULE_BYTES) - off };
         const read = await this.#l2?.read(page, rest, options);
         if (!read) {
+          this.#l2?.noteUse(page, false);
           for (const slab of slabs) slab.release();
           return undefined;
         }
@@ -79,6 +80,7 @@ class LayeredCache implements PageCache {
       for (const slab of slabs) slab.release();
       throw error;
     }
+    this.#l2?.noteUse(page, true);
     if (hitBytes > 0) this.#metrics.add('seekfs_l1_hit_bytes_total', hitBytes);
     return slabs;
   }
@@ -109,6 +111,7 @@ class LayeredCache implements PageCache {
   }
 
   insert(run: VerifiedRun, options: { readonly demand: boolean; readonly onWritten?: (() => void) | undefined }): void {
+    if (options.demand) this.#l2?.noteUse(run.page, false);
     const onDisk = this.#l2?.insert(run, options.onWritten) ?? false;
     if (!onDisk) options.onWritten?.();
     // What was fetched ahead must not push out what readers use, unless there is no other place for it.

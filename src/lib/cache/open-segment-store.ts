@@ -1,5 +1,5 @@
-// Wires the segmentstore of one directory: index, segments, capacity, queue. Used by the composition root, maintenance
-// and tests; creates nothing on disk before the first page is written.
+// Wires the segmentstore of one directory: index, segments, bounds, queue, maintenance. Used by the composition root,
+// maintenance commands and tests; creates nothing on disk before the first page is written.
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { loadCrc32c } from '../base/crc32c.ts';
@@ -9,52 +9,97 @@ import type { Metrics } from '../base/metrics.ts';
 import type { Random } from '../base/random.ts';
 import { MIB } from '../base/units.ts';
 import type { Disk } from '../disk/disk.ts';
-import { CapacityGuard } from './capacity.ts';
+import { LockFile } from '../disk/lock-file.ts';
+import { currentProcess } from '../disk/process-identity.ts';
+import { CapacityGuard, type Purpose } from './capacity.ts';
+import { rememberedCapacity } from './capacity-file.ts';
+import { LogWriter } from './log-writer.ts';
+import { Maintenance } from './maintenance.ts';
 import { FileKeys } from './page-key.ts';
+import type { RetentionName } from './policy/policy.ts';
+import { Retention } from './policy/retention.ts';
 import { RecordIndex } from './record-index.ts';
 import { RecordReader } from './record-reader.ts';
+import { Rewriter } from './rewriter.ts';
 import { SegmentSet } from './segment-set.ts';
 import { SegmentStore } from './segment-store.ts';
 import { WriteQueue } from './write-queue.ts';
 
 const QUEUE_BYTES_MAX = 64 * MIB;
-const SEGMENTS_FOLDER = 'segments';
 
 export interface SegmentStoreOptions {
   readonly disk: Disk;
-  /** The cache directory; segments lie in its folder `segments`. */
+  /** The cache directory. */
   readonly directoryPath: string;
+  /** Undefined: half of the space that was free when the cache was created. */
   readonly capacityBytes: number | undefined;
+  /** Undefined: min(10 %, 32 GiB) of the file system. */
   readonly freeReserveBytes: number | undefined;
+  /** Default auto. */
+  readonly policyOf?: ((ns: string) => RetentionName) | undefined;
   readonly memory: MemoryGovernor;
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
-  /** Who writes, as text of at most 512 bytes for the header of its segments. */
-  readonly owner?: string | undefined;
+}
+
+/** Folders and files of a cache directory. */
+export function layoutOf(directoryPath: string): { segments: string; lock: string; capacity: string } {
+  return {
+    segments: join(directoryPath, 'segments'),
+    lock: join(directoryPath, 'lock'),
+    capacity: join(directoryPath, 'cache.json'),
+  };
 }
 
 /** Never fails for what is on disk: a directory that is missing, unreadable or damaged is an empty cache. */
 export async function openSegmentStore(options: SegmentStoreOptions): Promise<SegmentStore> {
   await loadCrc32c();
   const { disk, memory, metrics, log, clock, random } = options;
-  const directoryPath = join(options.directoryPath, SEGMENTS_FOLDER);
   // One for all who read: a broken disk is one warning, whoever meets it first.
   const once = new OnceLogger(log);
-  const set = new SegmentSet({ disk, directoryPath, index: new RecordIndex(), metrics, log: once });
+  const layout = layoutOf(options.directoryPath);
+  const owner = JSON.stringify(await currentProcess());
+  const set = new SegmentSet({ disk, directoryPath: layout.segments, index: new RecordIndex(), metrics, log: once });
   const keys = new FileKeys();
+  const reader = new RecordReader({ set, metrics, log: once });
+  const retention = new Retention({ policyOf: options.policyOf ?? (() => 'auto') });
+  const remembered = await rememberedCapacity(disk, layout.capacity);
   const capacity = new CapacityGuard({
     disk,
     set,
-    capacityBytes: options.capacityBytes ?? Number.MAX_SAFE_INTEGER,
+    capacityBytes: options.capacityBytes ?? remembered.capacityBytes,
     freeReserveBytes: options.freeReserveBytes,
+    beforeFirst: () => remembered.remember(clock.nowMs()),
+    makeRoom: (bytes) => maintenance.makeRoom(bytes),
   });
-  const queueBytesMax = Math.min(QUEUE_BYTES_MAX, memory.limitBytes / 4);
-  const owner = options.owner ?? `pid ${process.pid}`;
-  const queue = new WriteQueue({ disk, set, keys, capacity, random, clock, metrics, log, owner, queueBytesMax });
-  const reader = new RecordReader({ set, metrics, log: once });
-  const store = new SegmentStore({ set, reader, queue, keys, memory, metrics, log: once, clock });
+  const newWriter = (purpose: Purpose): LogWriter =>
+    new LogWriter({ disk, set, capacity, random, clock, owner, purpose });
+  const maintenance = new Maintenance({
+    disk,
+    set,
+    lock: new LockFile({ disk, directory: layout.lock, clock }),
+    capacity,
+    newWriter: () => newWriter('rewrite'),
+    newRewriter: (writer) => new Rewriter({ set, reader, writer, memory, clock }),
+    retention,
+    clock,
+    metrics,
+    log,
+  });
+  const queue = new WriteQueue({
+    set,
+    writer: newWriter('insert'),
+    keys,
+    clock,
+    metrics,
+    log,
+    queueBytesMax: Math.min(QUEUE_BYTES_MAX, memory.limitBytes / 4),
+    recordBytesMax: capacity.recordBytesMax,
+  });
+  const parts = { set, reader, queue, capacity, retention, maintenance, keys, memory, metrics, log: once, clock };
+  const store = new SegmentStore(parts);
   await store.refresh();
   return store;
 }

@@ -33,6 +33,8 @@ export interface Segment {
   records: number;
   /** How its writer called itself; undefined until the header was read. */
   owner: string | undefined;
+  /** By its writer's clock; 0 until the header was read. */
+  createdAtMs: number;
   gone: boolean;
 }
 
@@ -90,6 +92,7 @@ export class SegmentSet {
       fileName,
       records: 0,
       owner: undefined,
+      createdAtMs: 0,
       gone: false,
       ...covered,
     };
@@ -144,14 +147,13 @@ export class SegmentSet {
 
   async #refresh(): Promise<void> {
     const names = new Map<string, { name: SegmentName; fileName: string }>();
+    const before = [...this.#byId.values()];
     for (const fileName of await this.#list()) {
       const name = parseSegmentName(fileName);
       if (name) names.set(name.idHex, { name, fileName });
     }
-    for (const segment of this.#byId.values()) {
-      // One of our own may be younger than the listing.
-      if (!segment.own && !names.has(segment.idHex)) this.forget(segment);
-    }
+    // Only what was known before the listing: one of our own may be younger.
+    for (const segment of before) if (!names.has(segment.idHex)) this.forget(segment);
     const stale: Segment[] = [];
     for (const { name, fileName } of names.values()) {
       const known = this.#byId.get(name.idHex);
@@ -189,6 +191,7 @@ export class SegmentSet {
           // Not written yet, or damaged, which costs no records: they say themselves which segment they belong to.
           from = sound ? header!.headerBytes : SEGMENT_HEADER_BYTES;
           if (sound) segment.owner = header!.owner;
+          if (sound) segment.createdAtMs = header!.createdAtMs;
         }
         const footer = sealed ? await readFooter(file, { id: segment.id, sizeBytes }) : undefined;
         // An append begins when the one before it is done: what lies before a whole record is damage, also while the
@@ -214,6 +217,26 @@ export class SegmentSet {
     this.#metrics.add('seekfs_l2_read_failures_total');
     const code = systemErrorCode(error) ?? String(error);
     this.#log.log('warn', `cannot read the cache in ${this.directoryPath} (${code}): reading through`);
+  }
+
+  /**
+   * All records of an ended segment, as its footer or a scan of it has them.
+   * @returns undefined where the segment is gone or cannot be read
+   */
+  async entriesOf(segment: Segment): Promise<readonly RecordEntry[] | undefined> {
+    try {
+      return await this.withFile(segment, async (file) => {
+        const { id } = segment;
+        const { sizeBytes } = await file.stat();
+        const footer = await readFooter(file, { id, sizeBytes });
+        if (footer) return footer.entries;
+        const from = (await readSegmentHeader(file))?.headerBytes ?? SEGMENT_HEADER_BYTES;
+        return (await scanRecords(file, { id, sizeBytes, from, resync: true })).entries;
+      });
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') this.#noteUnreadable(error);
+      return undefined;
+    }
   }
 
   #indexAll(segment: Segment, entries: readonly RecordEntry[]): void {

@@ -15,8 +15,12 @@ import {
   type Page,
 } from '../page/page.ts';
 import type { VerifiedRun } from '../page/verified.ts';
-import { GranuleBits } from './granule-bits.ts';
+import type { CapacityGuard } from './capacity.ts';
+import type { GranuleBits } from './granule-bits.ts';
+import type { Maintenance } from './maintenance.ts';
 import { isCacheable, type FileKeys } from './page-key.ts';
+import { bitsOf, planPieces, recordsOf, type Piece } from './pieces.ts';
+import type { Retention } from './policy/retention.ts';
 import type { IndexedRecord } from './record-index.ts';
 import type { KnownHead, RecordReader, Unread } from './record-reader.ts';
 import type { SegmentSet } from './segment-set.ts';
@@ -27,20 +31,20 @@ const ATTEMPTS_MAX = 4;
 /** How soon after one listing of the directory a miss may cause the next. */
 const REFRESH_INTERVAL_MS = 200;
 
+const RECENT_MAX = 8;
+
 interface PageRange {
   readonly off: number;
   readonly len: number;
-}
-
-/** Part of a read that one record answers: granules [first, first + count) of the page. */
-interface Piece extends GranuleSpan {
-  readonly record: IndexedRecord;
 }
 
 export interface SegmentStoreParts {
   readonly set: SegmentSet;
   readonly reader: RecordReader;
   readonly queue: WriteQueue;
+  readonly capacity: CapacityGuard;
+  readonly retention: Retention;
+  readonly maintenance: Maintenance;
   readonly keys: FileKeys;
   readonly memory: MemoryGovernor;
   readonly metrics: Metrics;
@@ -51,6 +55,8 @@ export interface SegmentStoreParts {
 export class SegmentStore {
   readonly #parts: SegmentStoreParts;
   readonly #log: Logger;
+  /** Pages noted last: reads of several parts, and of several pages in turn, are one use of each. */
+  readonly #recent: Page[] = [];
   #refreshedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: SegmentStoreParts) {
@@ -80,21 +86,12 @@ export class SegmentStore {
   }
 
   #presenceNow(page: Page): GranuleBits {
-    const bits = new GranuleBits(granuleCount(page));
-    for (const record of this.#records(page)) bits.add(record.firstGranule, record.granules);
-    return bits;
+    return bitsOf(this.#records(page), granuleCount(page));
   }
 
   #records(page: Page): IndexedRecord[] {
     const { set, keys } = this.#parts;
-    const records: IndexedRecord[] = [];
-    if (!isCacheable(page)) return records;
-    const key = keys.of(page);
-    const { index } = set;
-    for (let slot = index.find(key, page.pageId); slot >= 0; slot = index.findNext(slot, key, page.pageId)) {
-      records.push(index.at(slot));
-    }
-    return records;
+    return isCacheable(page) ? recordsOf(set.index, keys.of(page), page.pageId) : [];
   }
 
   /** As `PageCache.read`, from disk alone. */
@@ -108,7 +105,11 @@ export class SegmentStore {
       if (!pieces) return undefined;
       const slabs = await this.#readPieces(page, range, pieces, options.signal);
       if (slabs === 'failed') return undefined;
-      if (slabs === 'gone') continue;
+      if (slabs === 'gone') {
+        // Damaged, or removed by another process, which may have written it again elsewhere.
+        await this.refresh();
+        continue;
+      }
       this.#parts.metrics.add('seekfs_l2_hit_bytes_total', range.len);
       return slabs;
     }
@@ -156,12 +157,38 @@ export class SegmentStore {
     });
   }
 
+  /** A read of the page, found here or in memory, or missed: what retention learns from. Parts of one page count once. */
+  noteUse(page: Page, found: boolean): void {
+    const { retention } = this.#parts;
+    const { pageId, path, identity } = page;
+    if (this.#recent.some((one) => one.pageId === pageId && one.path === path && one.identity === identity)) return;
+    this.#recent.unshift(page);
+    if (this.#recent.length > RECENT_MAX) this.#recent.pop();
+    if (found) retention.onHit(page);
+    else retention.onMiss(page);
+  }
+
   /**
-   * Offers a run to the disk; false where the queue declines it. The queue retains the run while it needs it, and then
-   * calls `onWritten`, whether it was written or given up.
+   * Offers a run to the disk; false where it is declined. The queue retains the run while it needs it, and then calls
+   * `onWritten`, whether it was written or given up.
    */
   insert(run: VerifiedRun, onWritten?: () => void): boolean {
-    return isCacheable(run.page) && this.#parts.queue.offer(run, onWritten);
+    const { retention, queue, capacity, set, metrics } = this.#parts;
+    const { page } = run;
+    if (!isCacheable(page)) return false;
+    // A page that is there in part was admitted before.
+    if (this.#records(page).length === 0) {
+      const full = capacity.full;
+      if (retention.admit(page, { full, residentPages: set.index.count }) === 'decline') {
+        metrics.add('seekfs_l2_declined_total', 1, { reason: 'policy' });
+        return false;
+      }
+    }
+    return queue.offer(run, onWritten);
+  }
+
+  get maintenance(): Maintenance {
+    return this.#parts.maintenance;
   }
 
   drain(): Promise<void> {
@@ -180,27 +207,6 @@ export class SegmentStore {
     await this.#parts.queue.close();
     await this.#parts.set.close();
   }
-}
-
-/** The fewest records that answer the span, or undefined where a granule is missing. */
-function planPieces(records: readonly IndexedRecord[], span: GranuleSpan): Piece[] | undefined {
-  const end = span.first + span.count;
-  const pieces: Piece[] = [];
-  for (let granule = span.first; granule < end;) {
-    let best: IndexedRecord | undefined;
-    let bestEnd = granule;
-    for (const record of records) {
-      const recordEnd = record.firstGranule + record.granules;
-      if (record.firstGranule > granule || recordEnd <= bestEnd) continue;
-      best = record;
-      bestEnd = recordEnd;
-    }
-    if (!best) return undefined;
-    const count = Math.min(end, bestEnd) - granule;
-    pieces.push({ record: best, first: granule, count });
-    granule += count;
-  }
-  return pieces;
 }
 
 /** What of each granule is wanted, and the whole check blocks around it, granule-relative and half-open. */

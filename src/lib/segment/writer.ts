@@ -1,6 +1,7 @@
 // The one writer of one segment file: creates it exclusively, appends records in one write each, seals it with a
 // footer. Used by whoever owns a log (the cache's write queue); knows nothing of pages, capacity or other segments.
 import { join } from 'node:path';
+import { systemErrorCode } from '../base/errors.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import {
   encodeFooter,
@@ -121,7 +122,12 @@ export class SegmentWriter {
       await this.#file.write([footer], this.#position);
       if (options.durable) await this.#file.sync();
       const sealedName = formatSegmentName({ kind: 'sealed', idHex: this.idHex });
-      await this.#disk.rename(join(this.#directoryPath, this.openName), join(this.#directoryPath, sealedName));
+      const sealedPath = join(this.#directoryPath, sealedName);
+      await this.#disk.rename(join(this.#directoryPath, this.openName), sealedPath).catch(async (error: unknown) => {
+        // Whoever took this process for dead has given it its final name already.
+        if (systemErrorCode(error) !== 'ENOENT') throw error;
+        await this.#disk.stat(sealedPath);
+      });
       if (options.durable) await this.#disk.syncDirectory(this.#directoryPath);
       return { sizeBytes: this.#position + footer.length };
     } finally {

@@ -110,6 +110,6 @@ describe('a segmentstore', () => {
     for (const page of pages) if (await l2.get(page)) held.push(page);
     expect(held.length).toBeGreaterThanOrEqual(4);
     expect(held.length).toBeLessThan(7);
-    expect(l2.metrics.get('seekfs_l2_declined_total')).toBe(20 - held.length);
+    expect(l2.metrics.get('seekfs_l2_declined_total', { reason: 'policy' })).toBeGreaterThan(0);
   });
 });

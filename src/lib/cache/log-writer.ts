@@ -1,0 +1,124 @@
+// Appends records to segments of this process, one segment at a time: creates within the bounds, indexes what it wrote,
+// rolls when full. The write queue has one, and each run of maintenance that writes records again.
+import type { Clock } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
+import type { Disk } from '../disk/disk.ts';
+import { SEGMENT_ID_BYTES, type NewRecord } from '../segment/format.ts';
+import { SegmentWriter } from '../segment/writer.ts';
+import type { CapacityGuard, Purpose } from './capacity.ts';
+import type { FileKey } from './page-key.ts';
+import type { Segment, SegmentSet } from './segment-set.ts';
+
+const ATTEMPTS_MAX = 6;
+
+export interface LogWriterParts {
+  readonly disk: Disk;
+  readonly set: SegmentSet;
+  readonly capacity: CapacityGuard;
+  readonly random: Random;
+  readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
+  /** Who writes, for the segment header. */
+  readonly owner: string;
+  readonly purpose: Purpose;
+}
+
+interface OpenSegment {
+  readonly writer: SegmentWriter;
+  readonly segment: Segment;
+}
+
+export class LogWriter {
+  readonly #parts: LogWriterParts;
+  #open: OpenSegment | undefined;
+
+  constructor(parts: LogWriterParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Appends a record and indexes it; one call at a time. False where there is no room for it within the bounds.
+   * @throws system errors of the disk; call `abandon` then
+   */
+  async append(key: FileKey, record: NewRecord, payload: readonly Uint8Array[]): Promise<boolean> {
+    // Somebody emptied the directory under us: what is written there now nobody would find.
+    if (this.#open?.segment.gone) await this.abandon();
+    if (this.#open && !this.#open.writer.fits(record, record.payloadBytes)) await this.seal({ durable: true });
+    // Who reserved at the same moment as others withdraws; whoever comes back first gets the room.
+    for (let attempt = 0; !this.#open && attempt < ATTEMPTS_MAX; attempt += 1) {
+      const { random, clock } = this.#parts;
+      if (attempt > 0) await clock.sleep(random.unit() * 10 * 2 ** attempt);
+      const created = await this.#create(record);
+      if (created === 'no-room') return false;
+      if (created !== 'withdrawn') this.#open = created;
+    }
+    if (!this.#open) return false;
+    const { writer, segment } = this.#open;
+    const entry = await writer.append(record, payload);
+    segment.sizeBytes = segment.scannedTo = writer.position;
+    this.#parts.set.indexEntry(segment, entry, key);
+    return true;
+  }
+
+  async #create(record: NewRecord): Promise<OpenSegment | 'no-room' | 'withdrawn'> {
+    const { disk, set, capacity, random, clock, owner, purpose } = this.#parts;
+    const reservedBytes = await capacity.reserve(record, purpose);
+    if (reservedBytes === undefined) return 'no-room';
+    const nowMs = clock.nowMs();
+    const writer = await SegmentWriter.create({
+      disk,
+      directoryPath: set.directoryPath,
+      id: Buffer.from(random.bytes(SEGMENT_ID_BYTES)),
+      reservedBytes,
+      owner,
+      nowMs,
+    });
+    const sizeBytes = writer.position;
+    const segment = set.add(writer.openName, { own: true, scannedTo: sizeBytes, sizeBytes, complete: false });
+    segment.createdAtMs = nowMs;
+    try {
+      if (await capacity.holds(purpose)) return { writer, segment };
+    } catch (error) {
+      await writer.abandon();
+      set.forget(segment);
+      throw error;
+    }
+    await writer.abandon();
+    set.forget(segment);
+    return 'withdrawn';
+  }
+
+  /** Makes durable what was appended. */
+  async sync(): Promise<void> {
+    await this.#open?.writer.sync();
+  }
+
+  /**
+   * Ends the open segment, if there is one; the next record begins another.
+   * @throws system errors of the disk; the segment has ended then too
+   */
+  async seal(options: { readonly durable: boolean }): Promise<void> {
+    if (!this.#open) return;
+    const { writer, segment } = this.#open;
+    this.#open = undefined;
+    if (writer.entries.length === 0) {
+      await writer.abandon();
+      this.#parts.set.forget(segment);
+      return;
+    }
+    let sealed: { readonly sizeBytes: number } | undefined;
+    try {
+      sealed = await writer.seal(options);
+    } finally {
+      this.#parts.set.disown(segment, sealed);
+    }
+  }
+
+  /** Ends the open segment after an error; what was appended before stays readable. */
+  async abandon(): Promise<void> {
+    if (!this.#open) return;
+    const { writer, segment } = this.#open;
+    this.#open = undefined;
+    await writer.abandon();
+    this.#parts.set.disown(segment, undefined);
+  }
+}

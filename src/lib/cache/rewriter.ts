@@ -1,0 +1,120 @@
+// Writes pages again that lie in segments which are to go: verified on the way, joined where a page lies in several
+// records. Used by maintenance alone; what it cannot read or has no room for is left to be fetched again.
+import type { MemoryGovernor } from '../base/memory.ts';
+import { SLAB_BYTES } from '../base/memory.ts';
+import { CHECK_BLOCK_BYTES, GRANULE_BYTES, granuleLength, type GranuleSpan, type Page } from '../page/page.ts';
+import type { LogWriter } from './log-writer.ts';
+import { encodeItem, PAGE_RECORD_KIND, type FileKey, type PageItem } from './page-key.ts';
+import { bitsOf, planPieces, recordsOf, type Piece } from './pieces.ts';
+import type { IndexedRecord } from './record-index.ts';
+import type { RecordReader } from './record-reader.ts';
+import type { SegmentSet } from './segment-set.ts';
+
+const BLOCKS_PER_GRANULE = GRANULE_BYTES / CHECK_BLOCK_BYTES;
+
+/** `unreadable`: damaged or gone meanwhile; `no-room`: the bounds of the cache are reached. */
+export type Rewritten = 'written' | 'unreadable' | 'no-room';
+
+export interface RewriterParts {
+  readonly set: SegmentSet;
+  readonly reader: RecordReader;
+  readonly writer: LogWriter;
+  readonly memory: MemoryGovernor;
+  readonly clock: { nowMs(): number };
+}
+
+export class Rewriter {
+  readonly #parts: RewriterParts;
+
+  constructor(parts: RewriterParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Writes the stretch of granules around the record again, with what other records hold of it, and takes the old
+   * records that lie within it out of the index.
+   * @throws system errors of writing
+   */
+  async rewrite(record: IndexedRecord, file: FileKey, item: PageItem): Promise<Rewritten> {
+    const { index } = this.#parts.set;
+    const page = pageOf(file, item);
+    const old = recordsOf(index, file, item.pageId);
+    const stretch = stretchAround(record, old, Math.ceil(item.len / GRANULE_BYTES));
+    // A quarter of the memory at a time, so that demand can go on; less where even that is scarce.
+    const atOnce = Math.max(1, Math.min(64, Math.floor(this.#parts.memory.limitBytes / SLAB_BYTES / 4)));
+    const end = stretch.first + stretch.count;
+    for (let first = stretch.first; first < end; first += atOnce) {
+      const copied = await this.#copy(page, file, { first, count: Math.min(atOnce, end - first) }, old);
+      if (copied !== 'written') return copied;
+    }
+    for (const copied of old) {
+      if (copied.firstGranule >= stretch.first && copied.firstGranule + copied.granules <= end) {
+        index.removeRecord(copied);
+      }
+    }
+    return 'written';
+  }
+
+  async #copy(page: Page, file: FileKey, span: GranuleSpan, old: readonly IndexedRecord[]): Promise<Rewritten> {
+    const { memory, reader, writer, clock } = this.#parts;
+    const pieces = planPieces(old, span);
+    if (!pieces) return 'unreadable';
+    const lengths = Array.from({ length: span.count }, (_, index) => granuleLength(page, span.first + index));
+    const slabs = (await memory.acquire(lengths, { lane: 'demand' }))!;
+    try {
+      const payload = slabs.map((slab) => slab.bytes);
+      const payloadBytes = lengths.reduce((sum, length) => sum + length, 0);
+      const blockCrcs = new Uint32Array(Math.ceil(payloadBytes / CHECK_BLOCK_BYTES));
+      for (const piece of pieces) {
+        if (!(await readPiece(reader, page, file, { piece, span, payload, blockCrcs }))) return 'unreadable';
+      }
+      const item = encodeItem({ ...itemFields(page), firstGranule: span.first });
+      const { group } = file;
+      const record = { kind: PAGE_RECORD_KIND, group, item, payloadBytes, writtenAtMs: clock.nowMs(), blockCrcs };
+      return (await writer.append(file, record, payload)) ? 'written' : 'no-room';
+    } finally {
+      for (const slab of slabs) slab.release();
+    }
+  }
+}
+
+async function readPiece(
+  reader: RecordReader,
+  page: Page,
+  file: FileKey,
+  into: { piece: Piece; span: GranuleSpan; payload: readonly Buffer[]; blockCrcs: Uint32Array },
+): Promise<boolean> {
+  const { piece, span, payload, blockCrcs } = into;
+  const known = await reader.head(piece.record, page, file);
+  if (typeof known === 'string') return false;
+  const at = piece.first - span.first;
+  const buffers = payload.slice(at, at + piece.count);
+  const firstBlock = (piece.first - piece.record.firstGranule) * BLOCKS_PER_GRANULE;
+  if ((await reader.blocks(piece.record, known.head, firstBlock, buffers)) !== true) return false;
+  const blocks = Math.ceil(buffers.reduce((sum, bytes) => sum + bytes.length, 0) / CHECK_BLOCK_BYTES);
+  blockCrcs.set(known.head.blockCrcs.subarray(firstBlock, firstBlock + blocks), at * BLOCKS_PER_GRANULE);
+  return true;
+}
+
+/** The maximal stretch of granules that the records hold and in which this one lies. */
+function stretchAround(record: IndexedRecord, all: readonly IndexedRecord[], granules: number): GranuleSpan {
+  const bits = bitsOf(all, granules);
+  let first = record.firstGranule;
+  let end = Math.min(granules, first + record.granules);
+  while (first > 0 && bits.has(first - 1)) first -= 1;
+  while (end < granules && bits.has(end)) end += 1;
+  return { first, count: end - first };
+}
+
+function pageOf(file: FileKey, item: PageItem): Page {
+  const { ns, path, identity } = file;
+  const { pageId, off, len, crc32c, checked } = item;
+  const base = { ns, path, identity, pageId, off, len };
+  return checked ? { kind: 'checked', ...base, crc32c } : { kind: 'unchecked', ...base };
+}
+
+function itemFields(page: Page): Omit<PageItem, 'firstGranule'> {
+  const { pageId, off, len } = page;
+  const checked = page.kind === 'checked';
+  return { pageId, off, len, crc32c: checked ? page.crc32c : 0, checked };
+}

@@ -1,0 +1,219 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, renameSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { MIB } from '../../../src/lib/base/units.ts';
+import { LockFile } from '../../../src/lib/disk/lock-file.ts';
+import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
+import { currentProcess } from '../../../src/lib/disk/process-identity.ts';
+import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
+import { SegmentWriter } from '../../../src/lib/segment/writer.ts';
+import { openTestStore, testPage, type TestPage, type TestStore } from '../../support/segment-store.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
+
+let directory: string;
+const opened: TestStore[] = [];
+
+beforeEach(async () => {
+  directory = await temporaryDirectory();
+});
+
+afterEach(async () => {
+  for (const { store, memory } of opened.splice(0)) {
+    await store.close();
+    expect(memory.inUseBytes).toBe(0);
+  }
+});
+
+async function open(options: Parameters<typeof openTestStore>[1] = {}): Promise<TestStore> {
+  const store = await openTestStore(directory, { policyOf: () => 'lru', ...options });
+  opened.push(store);
+  return store;
+}
+
+function segments(): string[] {
+  return readdirSync(join(directory, 'segments'));
+}
+
+function bytesOnDisk(): number {
+  return segments().reduce((sum, name) => sum + statSync(join(directory, 'segments', name)).size, 0);
+}
+
+function pagesOf(count: number, len = 300_000): TestPage[] {
+  return Array.from({ length: count }, (_, pageId) => testPage({ pageId, len }));
+}
+
+async function heldOf(l2: TestStore, pages: readonly TestPage[]): Promise<number[]> {
+  const held: number[] = [];
+  for (const page of pages) if (await l2.get(page)) held.push(page.page.pageId);
+  return held;
+}
+
+describe('eviction', () => {
+  test('keeps the cache within its capacity and takes every new page under lru', async () => {
+    const l2 = await open({ capacityBytes: 32 * MIB });
+    const pages = pagesOf(180);
+    for (const page of pages) {
+      await l2.put(page);
+      expect(await l2.get(page)).toBeDefined();
+      expect(bytesOnDisk()).toBeLessThanOrEqual(32 * MIB);
+    }
+    expect(l2.metrics.get('seekfs_l2_evicted_bytes_total')).toBeGreaterThan(20 * MIB);
+    const held = await heldOf(l2, pages);
+    expect(held.length).toBeGreaterThan(60);
+    expect(held).toContain(179);
+    expect(held).not.toContain(0);
+  });
+
+  test('writes again what is hot in a segment that goes', async () => {
+    const l2 = await open({ capacityBytes: 32 * MIB });
+    const pages = pagesOf(180);
+    const hot = pages.slice(0, 6);
+    for (const page of pages) {
+      l2.store.noteUse(page.page, false);
+      await l2.put(page);
+      for (const one of hot) {
+        if (!(await l2.get(one))) continue;
+        l2.store.noteUse(one.page, true);
+      }
+    }
+    expect((await heldOf(l2, hot)).length).toBeGreaterThanOrEqual(4);
+    expect((await heldOf(l2, pages.slice(6, 60))).length).toBeLessThan(10);
+  });
+
+  test('does not happen under retain: what is there stays', async () => {
+    const l2 = await open({ capacityBytes: 16 * MIB, policyOf: () => 'retain' });
+    const pages = pagesOf(100);
+    for (const page of pages) await l2.put(page);
+    const held = await heldOf(l2, pages);
+    expect(held.length).toBeGreaterThan(30);
+    expect(held).toEqual(held.map((_, index) => index));
+    expect(l2.metrics.get('seekfs_l2_evicted_bytes_total')).toBe(0);
+  });
+
+  test('takes dead pages first', async () => {
+    const l2 = await open({ capacityBytes: 32 * MIB });
+    const old = Array.from({ length: 40 }, (_, pageId) => testPage({ pageId, identity: 'sha256:old' }));
+    const current = Array.from({ length: 40 }, (_, pageId) => testPage({ pageId, identity: 'sha256:new' }));
+    for (let at = 0; at < 40; at += 1) {
+      await l2.put(old[at]!);
+      await l2.put(current[at]!);
+    }
+    l2.store.maintenance.knowDead((file) => file.identity === 'sha256:old');
+    for (const page of pagesOf(50)) await l2.put(page);
+    expect((await heldOf(l2, current)).length).toBe(40);
+    expect((await heldOf(l2, old)).length).toBeLessThan(40);
+  });
+});
+
+describe('cleaning', () => {
+  test('drops the pages of dead files and gives their bytes back', async () => {
+    const l2 = await open({ capacityBytes: 64 * MIB });
+    const dead = Array.from({ length: 40 }, (_, pageId) => testPage({ path: 'dead', pageId }));
+    const live = Array.from({ length: 4 }, (_, pageId) => testPage({ path: 'live', pageId }));
+    for (const page of [...dead, ...live]) await l2.put(page);
+    await l2.store.close();
+    const before = bytesOnDisk();
+    const again = await open({ capacityBytes: 64 * MIB });
+    again.store.maintenance.knowDead((file) => file.path === 'dead');
+    const result = await again.store.maintenance.clean();
+    expect(result?.freedBytes).toBeGreaterThan(39 * 300_000);
+    expect(bytesOnDisk()).toBeLessThan(before - 39 * 300_000);
+    expect(await heldOf(again, live)).toHaveLength(4);
+    expect(await heldOf(again, dead)).toHaveLength(0);
+  });
+
+  test('merges the short segments that many commands leave, and joins the runs of a page', async () => {
+    const page = testPage({ len: 12 * GRANULE_BYTES });
+    for (let granule = 0; granule < 12; granule += 1) {
+      const one = await openTestStore(directory);
+      await one.put(page, { first: granule, count: 1 });
+      await one.store.close();
+    }
+    expect(segments()).toHaveLength(12);
+    const l2 = await open();
+    await l2.store.maintenance.mergeWhenMany();
+    expect(segments()).toHaveLength(1);
+    expect(await l2.get(page)).toBeDefined();
+    const fresh = await open();
+    expect(await fresh.get(page)).toBeDefined();
+    // One record: a read of all of it opens one segment once and needs one head.
+    expect(bytesOnDisk()).toBeLessThan(12 * GRANULE_BYTES + 2000);
+  });
+
+  test('leaves a reader who knew the old segments with hits', async () => {
+    const page = testPage({ len: 10 * GRANULE_BYTES });
+    for (let granule = 0; granule < 10; granule += 1) {
+      const one = await openTestStore(directory);
+      await one.put(page, { first: granule, count: 1 });
+      await one.store.close();
+    }
+    const reader = await open();
+    const cleaner = await open();
+    await cleaner.store.maintenance.mergeWhenMany();
+    expect(segments()).toHaveLength(1);
+    expect(await reader.get(page)).toBeDefined();
+  });
+
+  test('ends the segments of writers that died, and not those of writers that live', async () => {
+    const child = spawn(process.execPath, ['-e', '']);
+    await once(child, 'exit');
+    const live = await open();
+    await live.put(testPage({ path: 'live' }));
+    await nodeDisk.makeDirectory(join(directory, 'segments'));
+    const dead = await SegmentWriter.create({
+      disk: nodeDisk,
+      directoryPath: join(directory, 'segments'),
+      id: Buffer.alloc(16, 7),
+      reservedBytes: MIB,
+      owner: JSON.stringify({ ...(await currentProcess()), pid: child.pid }),
+      nowMs: 0,
+    });
+    const sealed = await openTestStore(directory);
+    await sealed.put(testPage({ path: 'sealed' }));
+    await sealed.store.close();
+    expect(segments().filter((name) => name.endsWith('.open'))).toHaveLength(2);
+    const cleaner = await open();
+    expect(await cleaner.store.maintenance.clean()).toBeDefined();
+    const names = segments().filter((name) => name.endsWith('.open'));
+    expect(names).toHaveLength(1);
+    expect(names[0]).not.toBe(dead.openName);
+    expect(await live.get(testPage({ path: 'live' }))).toBeDefined();
+    await dead.abandon();
+  });
+
+  test('is left to the process that holds the lock', async () => {
+    const lock = await new LockFile({ disk: nodeDisk, directory: join(directory, 'lock') }).tryAcquire();
+    const l2 = await open();
+    expect(await l2.store.maintenance.clean()).toBeUndefined();
+    await lock!.release();
+    expect(await l2.store.maintenance.clean()).toBeDefined();
+  });
+});
+
+test('two writers with one small cache stay within its capacity together', async () => {
+  const stores = [await open({ capacityBytes: 32 * MIB }), await open({ capacityBytes: 32 * MIB })];
+  const writers = stores.map(async (l2, number) => {
+    for (const page of Array.from({ length: 120 }, (_, pageId) => testPage({ path: `w${number}`, pageId }))) {
+      await l2.put(page);
+      expect(bytesOnDisk()).toBeLessThanOrEqual(32 * MIB);
+    }
+  });
+  await Promise.all(writers);
+  expect(stores.flatMap(({ logger }) => logger.lines)).toEqual([]);
+  const evicted = stores.map(({ metrics }) => metrics.get('seekfs_l2_evicted_bytes_total'));
+  expect(evicted[0]! + evicted[1]!).toBeGreaterThan(30 * MIB);
+  expect(stores.map(({ metrics }) => metrics.get('seekfs_l2_declined_total', { reason: 'room' }))).toEqual([0, 0]);
+});
+
+test('a writer that was taken for dead, and sealed by another, ends without an error', async () => {
+  const l2 = await open();
+  await l2.put(testPage());
+  const [name] = segments();
+  renameSync(join(directory, 'segments', name!), join(directory, 'segments', `${name!.slice(0, 32)}.seg`));
+  await l2.store.close();
+  expect(l2.logger.lines).toEqual([]);
+  const again = await open();
+  expect(await again.get(testPage())).toBeDefined();
+});
