@@ -27,5 +27,5 @@ const SETTLING_MS_MAX = 1000;
  */
 export function isSettling(stat: DiskStat, nowMs: number): boolean {
   const ageMs = nowMs - Number(stat.ctimeNs / 1_000_000n);
-  return stat.links > 1 && ageMs >= 0 && ageMs < SETTLING_MS_MAX;
+  return stat.kind === 'file' && stat.links > 1 && ageMs >= 0 && ageMs < SETTLING_MS_MAX;
 }
