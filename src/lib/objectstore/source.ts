@@ -23,11 +23,26 @@ export async function* readSource(
     return;
   }
   let readBytes = 0;
-  for await (const chunk of source.open(range)) {
-    throwIfAborted(signal);
-    readBytes += chunk.byteLength;
-    if (readBytes > range.len) break;
-    yield chunk;
+  const reading = source.open(range)[Symbol.asyncIterator]();
+  try {
+    while (readBytes <= range.len) {
+      const next = await reading.next();
+      throwIfAborted(signal);
+      if (next.done) break;
+      readBytes += next.value.byteLength;
+      if (readBytes < range.len) {
+        yield next.value;
+      } else if (readBytes === range.len) {
+        // A store may take the object once it has the last byte: first see that none follows. The source may reuse its memory.
+        const last = Uint8Array.prototype.slice.call(next.value);
+        const end = await reading.next();
+        readBytes += end.done ? 0 : end.value.byteLength;
+        if (readBytes === range.len) yield last;
+        if (end.done) break;
+      }
+    }
+  } finally {
+    await reading.return?.();
   }
   if (readBytes !== range.len) {
     const actual = readBytes > range.len ? 'more' : String(readBytes);
