@@ -1,6 +1,7 @@
 // Appends records to segments of this process, one segment at a time: creates within the bounds, indexes what it wrote,
 // rolls when full. The write queue has one, and each run of maintenance that writes records again.
 import type { Clock } from '../base/clock.ts';
+import type { Cell } from '../base/metrics.ts';
 import type { Random } from '../base/random.ts';
 import type { Disk } from '../disk/disk.ts';
 import { SEGMENT_ID_BYTES, type NewRecord } from '../segment/format.ts';
@@ -20,6 +21,8 @@ export interface LogWriterParts {
   /** Who writes, for the segment header. */
   readonly owner: string;
   readonly purpose: Purpose;
+  /** Counts what was written, so that a disk that has stopped can be told from one that is slow. */
+  readonly progress: Cell;
 }
 
 interface OpenSegment {
@@ -30,6 +33,7 @@ interface OpenSegment {
 export class LogWriter {
   readonly #parts: LogWriterParts;
   #open: OpenSegment | undefined;
+  #sealing: Promise<void> | undefined;
 
   constructor(parts: LogWriterParts) {
     this.#parts = parts;
@@ -42,7 +46,7 @@ export class LogWriter {
   async append(key: FileKey, record: NewRecord, payload: readonly Uint8Array[]): Promise<boolean> {
     // Somebody emptied the directory under us: what is written there now nobody would find.
     if (this.#open?.segment.gone) await this.abandon();
-    if (this.#open && !this.#open.writer.fits(record, record.payloadBytes)) await this.seal({ durable: true });
+    if (this.#open && !this.#open.writer.fits(record, record.payloadBytes)) await this.#roll();
     // Who reserved at the same moment as others withdraws; whoever comes back first gets the room.
     for (let attempt = 0; !this.#open && attempt < ATTEMPTS_MAX; attempt += 1) {
       const { random, clock } = this.#parts;
@@ -56,7 +60,24 @@ export class LogWriter {
     const entry = await writer.append(record, payload);
     segment.sizeBytes = segment.scannedTo = writer.position;
     this.#parts.set.indexEntry(segment, entry, key);
+    this.#parts.progress.value += 1;
     return true;
+  }
+
+  /** Seals behind the back of the next appends: syncing a whole segment takes its time. One at a time. */
+  async #roll(): Promise<void> {
+    await this.settle();
+    const open = this.#open;
+    this.#open = undefined;
+    this.#sealing = this.#seal(open, { durable: true });
+    this.#sealing.catch(() => undefined);
+  }
+
+  /** Resolves when the segments that are full are sealed. @throws system errors of the disk */
+  async settle(): Promise<void> {
+    const sealing = this.#sealing;
+    this.#sealing = undefined;
+    await sealing;
   }
 
   async #create(record: NewRecord): Promise<OpenSegment | 'no-room' | 'withdrawn'> {
@@ -87,8 +108,9 @@ export class LogWriter {
     return 'withdrawn';
   }
 
-  /** Makes durable what was appended. */
+  /** Makes durable what was appended. @throws system errors of the disk */
   async sync(): Promise<void> {
+    await this.settle();
     await this.#open?.writer.sync();
   }
 
@@ -97,9 +119,18 @@ export class LogWriter {
    * @throws system errors of the disk; the segment has ended then too
    */
   async seal(options: { readonly durable: boolean }): Promise<void> {
-    if (!this.#open) return;
-    const { writer, segment } = this.#open;
+    const open = this.#open;
     this.#open = undefined;
+    try {
+      await this.settle();
+    } finally {
+      await this.#seal(open, options);
+    }
+  }
+
+  async #seal(open: OpenSegment | undefined, options: { readonly durable: boolean }): Promise<void> {
+    if (!open) return;
+    const { writer, segment } = open;
     if (writer.entries.length === 0) {
       await writer.abandon();
       this.#parts.set.forget(segment);
@@ -115,9 +146,11 @@ export class LogWriter {
 
   /** Ends the open segment after an error; what was appended before stays readable. */
   async abandon(): Promise<void> {
-    if (!this.#open) return;
-    const { writer, segment } = this.#open;
+    const open = this.#open;
     this.#open = undefined;
+    await this.settle().catch(() => undefined);
+    if (!open) return;
+    const { writer, segment } = open;
     await writer.abandon();
     this.#parts.set.disown(segment, undefined);
   }

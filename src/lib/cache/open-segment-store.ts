@@ -7,7 +7,6 @@ import { OnceLogger, type Logger } from '../base/log.ts';
 import type { MemoryGovernor } from '../base/memory.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Random } from '../base/random.ts';
-import { MIB } from '../base/units.ts';
 import type { Disk } from '../disk/disk.ts';
 import { LockFile } from '../disk/lock-file.ts';
 import { currentProcess } from '../disk/process-identity.ts';
@@ -24,8 +23,6 @@ import { Rewriter } from './rewriter.ts';
 import { SegmentSet } from './segment-set.ts';
 import { SegmentStore } from './segment-store.ts';
 import { WriteQueue } from './write-queue.ts';
-
-const QUEUE_BYTES_MAX = 64 * MIB;
 
 export interface SegmentStoreOptions {
   readonly disk: Disk;
@@ -74,8 +71,9 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
     beforeFirst: () => remembered.remember(clock.nowMs()),
     makeRoom: (bytes) => maintenance.makeRoom(bytes),
   });
+  const progress = { value: 0 };
   const newWriter = (purpose: Purpose): LogWriter =>
-    new LogWriter({ disk, set, capacity, random, clock, owner, purpose });
+    new LogWriter({ disk, set, capacity, random, clock, owner, purpose, progress });
   const maintenance = new Maintenance({
     disk,
     set,
@@ -95,7 +93,7 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
     clock,
     metrics,
     log,
-    queueBytesMax: Math.min(QUEUE_BYTES_MAX, memory.limitBytes / 4),
+    progress,
     recordBytesMax: capacity.recordBytesMax,
   });
   const parts = { set, reader, queue, capacity, retention, maintenance, keys, memory, metrics, log: once, clock };

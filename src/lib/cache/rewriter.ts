@@ -10,6 +10,8 @@ import type { IndexedRecord } from './record-index.ts';
 import type { RecordReader } from './record-reader.ts';
 import type { SegmentSet } from './segment-set.ts';
 
+/** Granules that are copied at a time when the memory limit leaves nothing. */
+const OWN_GRANULES = 8;
 const BLOCKS_PER_GRANULE = GRANULE_BYTES / CHECK_BLOCK_BYTES;
 
 /** `unreadable`: damaged or gone meanwhile; `no-room`: the bounds of the cache are reached. */
@@ -25,6 +27,7 @@ export interface RewriterParts {
 
 export class Rewriter {
   readonly #parts: RewriterParts;
+  #own: Buffer | undefined;
 
   constructor(parts: RewriterParts) {
     this.#parts = parts;
@@ -41,11 +44,16 @@ export class Rewriter {
     const old = recordsOf(index, file, item.pageId);
     const stretch = stretchAround(record, old, Math.ceil(item.len / GRANULE_BYTES));
     // A quarter of the memory at a time, so that demand can go on; less where even that is scarce.
-    const atOnce = Math.max(1, Math.min(64, Math.floor(this.#parts.memory.limitBytes / SLAB_BYTES / 4)));
+    let atOnce = Math.max(1, Math.min(64, Math.floor(this.#parts.memory.limitBytes / SLAB_BYTES / 4)));
     const end = stretch.first + stretch.count;
-    for (let first = stretch.first; first < end; first += atOnce) {
+    for (let first = stretch.first; first < end;) {
       const copied = await this.#copy(page, file, { first, count: Math.min(atOnce, end - first) }, old);
+      if (copied === 'no-memory') {
+        atOnce = OWN_GRANULES;
+        continue;
+      }
       if (copied !== 'written') return copied;
+      first += atOnce;
     }
     for (const copied of old) {
       if (copied.firstGranule >= stretch.first && copied.firstGranule + copied.granules <= end) {
@@ -55,14 +63,21 @@ export class Rewriter {
     return 'written';
   }
 
-  async #copy(page: Page, file: FileKey, span: GranuleSpan, old: readonly IndexedRecord[]): Promise<Rewritten> {
+  async #copy(
+    page: Page,
+    file: FileKey,
+    span: GranuleSpan,
+    old: readonly IndexedRecord[],
+  ): Promise<Rewritten | 'no-memory'> {
     const { memory, reader, writer, clock } = this.#parts;
     const pieces = planPieces(old, span);
     if (!pieces) return 'unreadable';
     const lengths = Array.from({ length: span.count }, (_, index) => granuleLength(page, span.first + index));
-    const slabs = (await memory.acquire(lengths, { lane: 'demand' }))!;
+    // Never in line behind readers: they may wait for slabs of the write queue, which waits for the room that is made here.
+    const slabs = await memory.acquire(lengths, { lane: 'speculation' });
     try {
-      const payload = slabs.map((slab) => slab.bytes);
+      const payload = slabs?.map((slab) => slab.bytes) ?? this.#ownBuffers(lengths);
+      if (!payload) return 'no-memory';
       const payloadBytes = lengths.reduce((sum, length) => sum + length, 0);
       const blockCrcs = new Uint32Array(Math.ceil(payloadBytes / CHECK_BLOCK_BYTES));
       for (const piece of pieces) {
@@ -73,8 +88,16 @@ export class Rewriter {
       const record = { kind: PAGE_RECORD_KIND, group, item, payloadBytes, writtenAtMs: clock.nowMs(), blockCrcs };
       return (await writer.append(file, record, payload)) ? 'written' : 'no-room';
     } finally {
-      for (const slab of slabs) slab.release();
+      for (const slab of slabs ?? []) slab.release();
     }
+  }
+
+  /** A megabyte outside of the governor's limit, for as long as a run of maintenance lasts and memory is short. */
+  #ownBuffers(lengths: readonly number[]): Buffer[] | undefined {
+    if (lengths.length > OWN_GRANULES) return undefined;
+    this.#own ??= Buffer.allocUnsafeSlow(OWN_GRANULES * SLAB_BYTES);
+    const own = this.#own;
+    return lengths.map((length, index) => own.subarray(index * SLAB_BYTES, index * SLAB_BYTES + length));
   }
 }
 

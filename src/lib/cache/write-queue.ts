@@ -1,8 +1,9 @@
-// A bounded queue of verified runs, written to the log behind the readers' backs. Owns what happens when the disk
-// refuses: it declines for a while, warns once, and tries again.
+// The queue of verified runs that are written to the log behind the readers' backs; the memory governor bounds it. Owns
+// what happens when the disk refuses or stands still: it declines for a while, warns once, and tries again.
 import { systemErrorCode } from '../base/errors.ts';
+import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
-import type { Metrics } from '../base/metrics.ts';
+import type { Cell, Metrics } from '../base/metrics.ts';
 import { CHECK_BLOCK_BYTES, GRANULE_BYTES, granuleCount } from '../page/page.ts';
 import type { VerifiedRun } from '../page/verified.ts';
 import type { LogWriter } from './log-writer.ts';
@@ -10,6 +11,7 @@ import { encodeItem, itemOf, PAGE_RECORD_KIND, type FileKeys } from './page-key.
 import { bitsOf, recordsOf } from './pieces.ts';
 import type { SegmentSet } from './segment-set.ts';
 
+const STALL_MS = 1000;
 const PAUSE_MS_MIN = 500;
 const PAUSE_MS_MAX = 30_000;
 
@@ -17,11 +19,11 @@ export interface WriteQueueParts {
   readonly set: SegmentSet;
   readonly writer: LogWriter;
   readonly keys: FileKeys;
-  readonly clock: { nowMs(): number; monotonicMs(): number };
+  readonly clock: Clock;
   readonly metrics: Metrics;
   readonly log: Logger;
-  /** Bound of the bytes that wait; one run is always taken. */
-  readonly queueBytesMax: number;
+  /** Changes as long as the disk takes records, those of maintenance included. */
+  readonly progress: Cell;
   /** Larger runs are declined: the cache is too small for them. */
   readonly recordBytesMax: number;
 }
@@ -34,7 +36,7 @@ interface Offered {
 export class WriteQueue {
   readonly #parts: WriteQueueParts;
   readonly #runs: Offered[] = [];
-  #queuedBytes = 0;
+  #stalled = false;
   #working: Promise<void> | undefined;
   #closed = false;
   #pauseMs = 0;
@@ -49,15 +51,14 @@ export class WriteQueue {
   /** Takes the run, retaining it until it is written or given up and calling `onWritten` then, or declines it. */
   offer(run: VerifiedRun, onWritten?: () => void): boolean {
     const bytes = run.bytes;
-    const { clock, metrics, queueBytesMax, recordBytesMax } = this.#parts;
-    const full = this.#queuedBytes > 0 && this.#queuedBytes + bytes > queueBytesMax;
+    const { clock, metrics, recordBytesMax } = this.#parts;
     const paused = clock.monotonicMs() < this.#pausedUntilMs;
-    if (this.#closed || full || paused || bytes > recordBytesMax) {
-      metrics.add('seekfs_l2_declined_total', 1, { reason: paused ? this.#pausedFor : full ? 'queue' : 'size' });
+    if (this.#closed || this.#stalled || paused || bytes > recordBytesMax) {
+      const reason = this.#stalled ? 'stalled' : paused ? this.#pausedFor : 'size';
+      metrics.add('seekfs_l2_declined_total', 1, { reason });
       return false;
     }
     this.#runs.push({ run: run.retain(), onWritten });
-    this.#queuedBytes += bytes;
     this.#working ??= this.#work();
     return true;
   }
@@ -65,6 +66,11 @@ export class WriteQueue {
   /** Resolves when what was offered so far is written, or was given up. */
   async drain(): Promise<void> {
     while (this.#working) await this.#working;
+    try {
+      await this.#parts.writer.settle();
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   /** Drains, and seals the segment that is open. */
@@ -81,9 +87,10 @@ export class WriteQueue {
   async #work(): Promise<void> {
     // In a later turn, so that `offer` returns before anything is done.
     await Promise.resolve();
+    const done = new AbortController();
+    void this.#watch(done.signal);
     for (let next = this.#runs.shift(); next; next = this.#runs.shift()) {
       const { run, onWritten } = next;
-      const bytes = run.bytes;
       try {
         if (this.#parts.clock.monotonicMs() >= this.#pausedUntilMs) await this.#write(run);
         else this.#parts.metrics.add('seekfs_l2_declined_total', 1, { reason: this.#pausedFor });
@@ -92,11 +99,32 @@ export class WriteQueue {
         this.#failed(error);
       } finally {
         run.release();
-        this.#queuedBytes -= bytes;
+        onWritten?.();
+        this.#stalled = false;
+      }
+    }
+    done.abort();
+    this.#working = undefined;
+  }
+
+  /**
+   * What waits here holds memory, and so slows the fetches down to the speed of the disk. When the disk has stopped that
+   * would stop the readers as well: then everything that waits is given up.
+   */
+  async #watch(done: AbortSignal): Promise<void> {
+    const { progress, clock, metrics } = this.#parts;
+    for (;;) {
+      const before = progress.value;
+      await clock.sleep(STALL_MS, done).catch(() => undefined);
+      if (done.aborted) return;
+      if (progress.value !== before) continue;
+      this.#stalled = true;
+      for (const { run, onWritten } of this.#runs.splice(0)) {
+        metrics.add('seekfs_l2_declined_total', 1, { reason: 'stalled' });
+        run.release();
         onWritten?.();
       }
     }
-    this.#working = undefined;
   }
 
   /** Writes the granules of the run that are not there yet, as one record for each stretch of them. */
