@@ -1,4 +1,5 @@
 // How a failure looks to an HTTP client: JSON from the one error table while nothing was sent, a broken connection after.
+import type { Socket } from 'node:net';
 import { isSeekfsError, SeekfsError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Exchange, RawHeaders } from './exchange.ts';
@@ -35,4 +36,29 @@ export function answerError(exchange: Exchange, thrown: unknown, log: Logger): v
   // A body that nobody will read must not be taken for the next request.
   if (!exchange.request.complete && exchange.request.method === 'POST') headers.push('Connection', 'close');
   exchange.finish(error.httpStatus, headers, `${JSON.stringify(error)}\n`);
+}
+
+const CLIENT_ERRORS: Readonly<Record<string, { status: string; message: string }>> = {
+  HPE_HEADER_OVERFLOW: { status: '431 Request Header Fields Too Large', message: 'the header is too large' },
+  ERR_HTTP_REQUEST_TIMEOUT: { status: '408 Request Timeout', message: 'the request did not arrive in time' },
+};
+
+const LINGER_MS = 1000;
+
+/** What the parser refused: there is no exchange for it. In the middle of another answer nothing can be said any more. */
+export function answerClientError(error: Error & { code?: string }, socket: Socket, isAnswering: boolean): void {
+  if (error.code === 'ECONNRESET' || !socket.writable || isAnswering) {
+    socket.destroy();
+    return;
+  }
+  const { status, message } = CLIENT_ERRORS[error.code ?? ''] ?? {
+    status: '400 Bad Request',
+    message: 'the request is not HTTP/1.1',
+  };
+  const body = `${JSON.stringify(new SeekfsError('usage', message))}\n`;
+  socket.end(
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  );
+  // Whoever does not read this either is cut off.
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }

@@ -60,7 +60,9 @@ function conditionsHold(exchange: Exchange, etag: string | undefined, headers: R
 /** @throws usage, path_not_found, hash_mismatch, range_not_satisfiable, precondition_failed, and what `stream` throws */
 export async function answerBlob(exchange: Exchange, query: Query, context: BlobContext): Promise<void> {
   const { version, rangesMax } = context;
-  const entry = await version.lookup(query.required('path'));
+  const path = query.required('path');
+  exchange.subject = `${version.ns}/${path}`;
+  const entry = await version.lookup(path);
   checkHash(query, entry);
   const window = clipWindow(query, entry);
   const etag = entry.hash === undefined ? undefined : `"${entry.hash}"`;

@@ -11,6 +11,8 @@ export interface ExchangeParts {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly id: string;
+  /** The client's address. */
+  readonly client: string;
   readonly startedMs: number;
   readonly now: () => number;
 }
@@ -19,7 +21,12 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly id: string;
+  readonly client: string;
   readonly startedMs: number;
+  /** Name of the route, for the log and the metrics. */
+  route = 'none';
+  /** What is asked for, for the log: namespace and path. */
+  subject = '';
   /** Bytes of the body that were handed to the network. */
   sentBytes = 0;
   /** Since when the client takes nothing of what we have for it; undefined while it does. */
@@ -35,6 +42,7 @@ export class Exchange {
     this.request = parts.request;
     this.response = parts.response;
     this.id = parts.id;
+    this.client = parts.client;
     this.startedMs = parts.startedMs;
     this.#now = parts.now;
   }
@@ -125,15 +133,28 @@ export class Exchange {
     this.#resume();
   }
 
-  /** Called once, when the answer is over or the connection is gone: gives back what is still held. */
-  closed(): void {
+  /** Of slabs that the network has not taken yet. */
+  get heldBytes(): number {
+    let bytes = 0;
+    for (const slab of this.#held) bytes += slab.bytes.length;
+    return bytes;
+  }
+
+  /**
+   * Called once, when the answer is over or the connection is gone: gives back what is still held.
+   * @returns "client" where the client has gone before the end
+   */
+  closed(): 'client' | 'us' {
+    let by: 'client' | 'us' = 'us';
     if (!this.response.writableFinished) {
+      if (!this.#reason) by = 'client';
       this.#reason ??= new SeekfsError('interrupted', 'the client has gone');
       this.#abort?.abort(this.#reason);
     }
     for (const slab of this.#held) slab.release();
     this.#held.clear();
     this.#resume();
+    return by;
   }
 
   throwIfGone(): void {

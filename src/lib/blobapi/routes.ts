@@ -1,8 +1,7 @@
 // The table of endpoints: path, methods, parameters, who may ask, and who answers. The OpenAPI document and the docs
 // are checked against it.
 import { encodePrometheus, PROMETHEUS_CONTENT_TYPE } from '../base/prometheus.ts';
-import type { Metrics, MetricSample } from '../base/metrics.ts';
-import type { MemoryGovernor } from '../base/memory.ts';
+import type { MetricSample } from '../base/metrics.ts';
 import type { Reader } from '../read/reader.ts';
 import { answerBlob, BLOB_PARAMETERS } from './blob.ts';
 import type { Exchange } from './exchange.ts';
@@ -20,9 +19,7 @@ export interface Service {
   readonly limits: Limits;
   readonly versions: VersionPool;
   readonly reader: () => Promise<Reader>;
-  readonly memory: MemoryGovernor;
   readonly held: HeldAllowance;
-  readonly metrics: Metrics;
   readonly readiness: Readiness;
   /** Of this process and its siblings. */
   readonly samples: () => Promise<readonly MetricSample[]>;
@@ -41,8 +38,15 @@ export interface Route {
   readonly answer: (exchange: Exchange, query: Query, service: Service) => Promise<void>;
 }
 
-async function withVersion(query: Query, service: Service, use: (lease: VersionLease) => Promise<void>): Promise<void> {
-  const acquired = service.versions.acquire(query.required('ns'), query.version());
+async function withVersion(
+  exchange: Exchange,
+  query: Query,
+  service: Service,
+  use: (lease: VersionLease) => Promise<void>,
+): Promise<void> {
+  const ns = query.required('ns');
+  exchange.subject = ns;
+  const acquired = service.versions.acquire(ns, query.version());
   const lease = acquired instanceof Promise ? await acquired : acquired;
   try {
     await use(lease);
@@ -56,7 +60,7 @@ function json(exchange: Exchange, status: number, value: unknown): void {
 }
 
 async function blob(exchange: Exchange, query: Query, service: Service): Promise<void> {
-  await withVersion(query, service, async ({ pinned: version }) => {
+  await withVersion(exchange, query, service, async ({ pinned: version }) => {
     const reader = await service.reader();
     await answerBlob(exchange, query, { reader, version, rangesMax: service.limits.rangesMax });
   });
@@ -66,7 +70,7 @@ async function readv(exchange: Exchange, query: Query, service: Service): Promis
   const { limits, held } = service;
   const extents = parseExtents(await readJsonBody(exchange.request, limits.bodyBytesMax), limits.extentsMax);
   const isFramed = (exchange.request.headers.accept ?? '').includes(FRAMES_CONTENT_TYPE);
-  await withVersion(query, service, async ({ pinned: version }) => {
+  await withVersion(exchange, query, service, async ({ pinned: version }) => {
     const context = { reader: await service.reader(), version, responseBytesMax: limits.responseBytesMax, held };
     await (isFramed ? answerFrames : answerReadv)(exchange, extents, context);
   });
@@ -95,7 +99,8 @@ export const ROUTES: readonly Route[] = [
     method: 'GET',
     access: 'namespace',
     parameters: MANIFEST_PARAMETERS,
-    answer: (exchange, query, service) => withVersion(query, service, ({ pinned }) => answerManifest(exchange, pinned)),
+    answer: (exchange, query, service) =>
+      withVersion(exchange, query, service, ({ pinned }) => answerManifest(exchange, pinned)),
   },
   {
     name: 'ls',
@@ -104,7 +109,7 @@ export const ROUTES: readonly Route[] = [
     access: 'namespace',
     parameters: LS_PARAMETERS,
     answer: (exchange, query, service) =>
-      withVersion(query, service, ({ pinned }) => answerLs(exchange, query, pinned)),
+      withVersion(exchange, query, service, ({ pinned }) => answerLs(exchange, query, pinned)),
   },
   { name: 'healthz', path: '/healthz', method: 'GET', access: 'anyone', parameters: [], answer: healthz },
   { name: 'readyz', path: '/readyz', method: 'GET', access: 'anyone', parameters: [], answer: readyz },

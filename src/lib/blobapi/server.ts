@@ -1,9 +1,13 @@
 // The HTTP server: connections, limits, routing, accounting and the orderly end. It answers nothing by itself; the
 // endpoints are in routes.ts.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { randomBytes } from 'node:crypto';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { SeekfsError } from '../base/errors.ts';
-import { answerError } from './answer-error.ts';
+import { Accounting, DEFAULT_REQUEST_LOG, type RequestLog } from './accounting.ts';
+import { Admission, isLoopback } from './admission.ts';
+import { answerClientError, answerError, publicError } from './answer-error.ts';
 import type { BlobApiDeps } from './deps.ts';
 import { Exchange } from './exchange.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
@@ -12,16 +16,34 @@ import { Readiness } from './readiness.ts';
 import { HeldAllowance } from './readv.ts';
 import { Refusal } from './refusal.ts';
 import { ROUTES, type Route, type Service } from './routes.ts';
+import { SlowClients } from './slow-clients.ts';
+import type { Tokens } from './tokens.ts';
 import { VersionPool } from './versions.ts';
 
-export interface ServerOptions {
+export interface TlsFiles {
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+/** What can change while the server runs. */
+export interface Credentials {
+  readonly tokens?: Tokens | undefined;
+  readonly tls?: TlsFiles | undefined;
+}
+
+export interface ServerOptions extends Credentials {
   readonly listen: { readonly host: string; readonly port: number };
+  /** Answer everybody on an address that others reach. */
+  readonly insecure?: boolean | undefined;
   readonly limits?: Partial<Limits> | undefined;
+  readonly requestLog?: Partial<RequestLog> | undefined;
 }
 
 export interface BlobServer {
   /** "http://127.0.0.1:7070". */
   readonly url: string;
+  /** Takes new tokens and a new certificate for what comes from now on. Whether there is TLS does not change. */
+  reload(credentials: Credentials): void;
   /**
    * Stops accepting, lets what runs finish for `drainMsMax`, breaks off the rest, and gives everything back.
    * The first call decides; later ones wait for it.
@@ -29,12 +51,21 @@ export interface BlobServer {
   close(options?: { drainMsMax?: number }): Promise<void>;
 }
 
-const DRAIN_MS_MAX = 10_000;
-const SWEEP_MS = 1000;
+export const DRAIN_MS_MAX = 10_000;
 
-/** @throws usage when the address cannot be listened on */
+/**
+ * @throws usage when the address is others' to reach and there are no tokens, or cannot be listened on;
+ * config_invalid when the certificate and key do not fit
+ */
 export async function startServer(deps: BlobApiDeps, options: ServerOptions): Promise<BlobServer> {
-  const api = new BlobApi(deps, { ...DEFAULT_LIMITS, ...options.limits });
+  const { host } = options.listen;
+  if (!isLoopback(host) && !options.tokens && options.insecure !== true) {
+    throw new SeekfsError(
+      'usage',
+      `${host} can be reached by others: give --tokens FILE, or --insecure to answer everybody, or listen on 127.0.0.1`,
+    );
+  }
+  const api = new BlobApi(deps, options);
   await api.listen(options.listen);
   return api;
 }
@@ -43,48 +74,63 @@ const ROUTES_BY_PATH: ReadonlyMap<string, readonly Route[]> = new Map(
   ROUTES.map((route) => [route.path, ROUTES.filter(({ path }) => path === route.path)]),
 );
 
+/** What a client may call its request; anything else gets an id of ours. */
+const REQUEST_ID = /^[\w.:-]{1,64}$/;
+
 class BlobApi implements BlobServer {
   readonly #deps: BlobApiDeps;
   readonly #limits: Limits;
   readonly #service: Service;
-  readonly #server;
+  readonly #server: Server | TlsServer;
+  readonly #admission: Admission;
+  readonly #accounting: Accounting;
+  readonly #slowClients: SlowClients;
   readonly #active = new Set<Exchange>();
+  readonly #idPrefix = randomBytes(3).toString('hex');
+  readonly #isTls: boolean;
   #url = '';
   #closing: Promise<void> | undefined;
+  #onIdle: (() => void) | undefined;
   #requests = 0;
 
-  constructor(deps: BlobApiDeps, limits: Limits) {
+  constructor(deps: BlobApiDeps, options: ServerOptions) {
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const { metrics, log, clock, memory } = deps;
     this.#deps = deps;
     this.#limits = limits;
+    this.#isTls = options.tls !== undefined;
+    this.#server = createHttpServer(limits, options.tls, (request, response) => this.#onRequest(request, response));
+    this.#server.on('clientError', (error, socket) => {
+      const isAnswering = [...this.#active].some((exchange) => exchange.request.socket === socket);
+      answerClientError(error, socket as Socket, isAnswering);
+    });
+    this.#admission = new Admission(limits, metrics, options.tokens);
+    const requestLog = { ...DEFAULT_REQUEST_LOG, ...options.requestLog };
+    this.#accounting = new Accounting({ metrics, log, clock, memory, requestLog, active: () => this.#active.size });
+    this.#server.on('connection', (socket: Socket) => {
+      this.#accounting.connected();
+      socket.once('close', () => this.#accounting.disconnected());
+    });
+    this.#slowClients = new SlowClients({
+      active: this.#active,
+      memory,
+      clock,
+      limits,
+      onBreak: () => this.#accounting.brokenOff('stall'),
+    });
     this.#service = {
       limits,
       versions: new VersionPool({
         head: (ns) => deps.head(ns),
         pin: (ns, selector) => deps.pin(ns, selector),
-        clock: deps.clock,
+        clock,
         ...limits,
       }),
       reader: () => deps.reader(),
-      memory: deps.memory,
-      held: new HeldAllowance(deps.memory),
-      metrics: deps.metrics,
-      readiness: new Readiness((signal) => deps.readiness(signal), deps.clock),
-      samples: async () => deps.metrics.samples(),
+      held: new HeldAllowance(memory),
+      readiness: new Readiness((signal) => deps.readiness(signal), clock),
+      samples: async () => metrics.samples(),
     };
-    this.#server = createServer({
-      maxHeaderSize: limits.headerBytesMax,
-      headersTimeout: limits.headMsMax,
-      requestTimeout: limits.bodyMsMax,
-      keepAliveTimeout: limits.idleMsMax,
-      connectionsCheckingInterval: Math.min(5000, limits.headMsMax),
-    });
-    this.#server.maxConnections = limits.connectionsMax;
-    this.#server.on('request', (request, response) => this.#onRequest(request, response));
-    this.#server.on('clientError', (error, socket) => {
-      // In the middle of an answer nothing can be said any more.
-      const isAnswering = [...this.#active].some((exchange) => exchange.request.socket === socket);
-      answerClientError(error, socket as Socket, isAnswering);
-    });
   }
 
   get url(): string {
@@ -94,44 +140,76 @@ class BlobApi implements BlobServer {
   listen({ host, port }: { host: string; port: number }): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', (error) => {
+        this.#stop();
         reject(new SeekfsError('usage', `cannot listen on ${host}:${port}: ${error.message}`, { cause: error }));
       });
       this.#server.listen({ host, port }, () => {
         const address = this.#server.address() as AddressInfo;
         const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
-        this.#url = `http://${name}:${address.port}`;
+        this.#url = `${this.#isTls ? 'https' : 'http'}://${name}:${address.port}`;
         resolve();
       });
     });
   }
 
+  reload({ tokens, tls }: Credentials): void {
+    if (tls && 'setSecureContext' in this.#server)
+      this.#server.setSecureContext({ cert: tls.certPem, key: tls.keyPem });
+    // Without tokens the server would answer everybody from now on: that takes a restart.
+    if (tokens && this.#admission.tokens) this.#admission.tokens = tokens;
+  }
+
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const { clock } = this.#deps;
-    this.#requests += 1;
     const exchange = new Exchange({
       request,
       response,
-      id: this.#requests.toString(36),
+      id: this.#requestId(request),
+      client: request.socket.remoteAddress ?? 'gone',
       startedMs: clock.monotonicMs(),
       now: () => clock.monotonicMs(),
     });
     this.#active.add(exchange);
-    response.on('close', () => {
-      this.#active.delete(exchange);
-      exchange.closed();
-    });
-    this.#answer(exchange).catch((error: unknown) => answerError(exchange, error, this.#deps.log));
+    if (this.#closing) response.shouldKeepAlive = false;
+    response.on('close', () => this.#onClose(exchange));
+    this.#answer(exchange).catch((error: unknown) => this.#onError(exchange, error));
+  }
+
+  #requestId(request: IncomingMessage): string {
+    const given = request.headers['x-request-id'];
+    if (typeof given === 'string' && REQUEST_ID.test(given)) return given;
+    this.#requests += 1;
+    return `${this.#idPrefix}-${this.#requests.toString(36)}`;
   }
 
   async #answer(exchange: Exchange): Promise<void> {
-    const { url = '/' } = exchange.request;
+    this.#admission.enter(exchange.client);
+    const { url = '/', method } = exchange.request;
     if (url.length > this.#limits.urlBytesMax) {
       throw new Refusal('usage', `the URL is longer than ${this.#limits.urlBytesMax} bytes`, { status: 414 });
     }
+    this.#admission.checkBrowser(exchange);
     const mark = url.indexOf('?');
-    const route = findRoute(mark === -1 ? url : url.slice(0, mark), exchange.request.method);
+    const route = findRoute(mark === -1 ? url : url.slice(0, mark), method);
+    exchange.route = route.name;
     const query = new Query(mark === -1 ? '' : url.slice(mark + 1), route.parameters);
+    if (route.access === 'all') this.#admission.authorize(exchange, undefined);
+    if (route.access === 'namespace') this.#admission.authorize(exchange, query.optional('ns'));
     await route.answer(exchange, query, this.#service);
+  }
+
+  #onError(exchange: Exchange, error: unknown): void {
+    this.#accounting.failed(exchange, publicError(error, exchange.id));
+    if (exchange.response.headersSent && !exchange.response.destroyed) this.#accounting.brokenOff('error');
+    answerError(exchange, error, this.#deps.log);
+  }
+
+  #onClose(exchange: Exchange): void {
+    this.#active.delete(exchange);
+    if (this.#active.size === 0) this.#onIdle?.();
+    this.#admission.leave(exchange.client);
+    if (exchange.closed() === 'client') this.#accounting.brokenOff('client');
+    this.#accounting.finished(exchange);
   }
 
   close(options: { drainMsMax?: number } = {}): Promise<void> {
@@ -142,16 +220,52 @@ class BlobApi implements BlobServer {
   async #close(drainMsMax: number): Promise<void> {
     this.#service.readiness.drain();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const { response } of this.#active) response.shouldKeepAlive = false;
     this.#server.closeIdleConnections();
     const deadline = setTimeout(() => {
       const reason = new SeekfsError('interrupted', 'the server is shutting down');
-      for (const exchange of this.#active) exchange.breakOff(reason);
+      for (const exchange of this.#active) {
+        this.#accounting.brokenOff('shutdown');
+        exchange.breakOff(reason);
+      }
       this.#server.closeAllConnections();
     }, drainMsMax);
     await closed;
     clearTimeout(deadline);
+    // The last sockets are gone before their answers are told so, and those still hold slabs.
+    if (this.#active.size > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    this.#stop();
+  }
+
+  #stop(): void {
+    this.#slowClients.close();
+    this.#accounting.close();
     this.#service.versions.close();
   }
+}
+
+function createHttpServer(limits: Limits, tls: TlsFiles | undefined, listener: RequestListener): Server | TlsServer {
+  const options = {
+    maxHeaderSize: limits.headerBytesMax,
+    headersTimeout: limits.headMsMax,
+    requestTimeout: limits.bodyMsMax,
+    keepAliveTimeout: limits.idleMsMax,
+    connectionsCheckingInterval: Math.min(5000, limits.headMsMax),
+    noDelay: true,
+  };
+  let server: Server | TlsServer;
+  try {
+    server = tls
+      ? createTlsServer(
+          { ...options, cert: tls.certPem, key: tls.keyPem, minVersion: 'TLSv1.2', handshakeTimeout: limits.headMsMax },
+          listener,
+        )
+      : createServer(options, listener);
+  } catch (error) {
+    throw new SeekfsError('config_invalid', `the TLS certificate and key do not work: ${(error as Error).message}`);
+  }
+  server.maxConnections = limits.connectionsMax;
+  return server;
 }
 
 function findRoute(path: string, method = 'GET'): Route {
@@ -164,27 +278,4 @@ function findRoute(path: string, method = 'GET'): Route {
   const allowed = routes.flatMap((candidate) => (candidate.method === 'GET' ? ['GET', 'HEAD'] : [candidate.method]));
   const headers = { Allow: allowed.join(', '), Connection: 'close' };
   throw new Refusal('usage', `${path} takes ${allowed.join(', ')}, not ${method}`, { status: 405, headers });
-}
-
-const CLIENT_ERRORS: Readonly<Record<string, { status: string; message: string }>> = {
-  HPE_HEADER_OVERFLOW: { status: '431 Request Header Fields Too Large', message: 'the header is too large' },
-  ERR_HTTP_REQUEST_TIMEOUT: { status: '408 Request Timeout', message: 'the request did not arrive in time' },
-};
-
-/** What the parser refused: there is no exchange yet, or the rest of its body is malformed. */
-function answerClientError(error: Error & { code?: string }, socket: Socket, isAnswering: boolean): void {
-  if (error.code === 'ECONNRESET' || !socket.writable || isAnswering) {
-    socket.destroy();
-    return;
-  }
-  const { status, message } = CLIENT_ERRORS[error.code ?? ''] ?? {
-    status: '400 Bad Request',
-    message: 'the request is not HTTP/1.1',
-  };
-  const body = `${JSON.stringify(new SeekfsError('usage', message))}\n`;
-  socket.end(
-    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-  );
-  // Whoever does not read this either is cut off.
-  setTimeout(() => socket.destroy(), SWEEP_MS).unref();
 }

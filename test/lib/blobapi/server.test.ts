@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { request, type IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -8,6 +7,7 @@ import { seededRandom } from '../../../src/lib/base/random.ts';
 import { KIB } from '../../../src/lib/base/units.ts';
 import { decodeFrameHead, FRAME_HEAD_BYTES, FRAMES_CONTENT_TYPE } from '../../../src/lib/blobapi/frames.ts';
 import { startServer, type BlobServer } from '../../../src/lib/blobapi/server.ts';
+import { ask as askUrl, errorOf, type Answer, type Ask } from '../../support/http.ts';
 import { memoryData, type MemoryData } from '../../support/memory-data.ts';
 
 const BYTES = Buffer.from(seededRandom(1).bytes(300 * KIB));
@@ -30,33 +30,7 @@ afterEach(async () => {
   expect(data.pins.closed, 'every version was closed').toBe(data.pins.opened);
 });
 
-interface Answer {
-  status: number;
-  headers: IncomingHttpHeaders;
-  body: Buffer;
-}
-
-function ask(
-  target: string,
-  options: { method?: string; headers?: Record<string, string>; body?: string | Buffer } = {},
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const call = request(`${server.url}${target}`, { method: options.method ?? 'GET', headers: options.headers });
-    call.on('error', reject);
-    call.on('response', (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('error', reject);
-      response.on('end', () =>
-        resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(chunks) }),
-      );
-    });
-    call.end(options.body);
-  });
-}
-
-const errorOf = (answer: Answer): { code: string; message: string } =>
-  (JSON.parse(answer.body.toString()) as { error: { code: string; message: string } }).error;
+const ask = (target: string, options?: Ask): Promise<Answer> => askUrl(`${server.url}${target}`, options);
 
 const ETAG = `"sha256:${createHash('sha256').update(BYTES).digest('hex')}"`;
 

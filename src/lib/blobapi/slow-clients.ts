@@ -1,0 +1,68 @@
+// Clients that take nothing of an answer that is ready for them: broken off after a while, and sooner while others wait
+// for the memory that their answers hold.
+import type { Clock } from '../base/clock.ts';
+import { SeekfsError } from '../base/errors.ts';
+import { SLAB_BYTES, type MemoryGovernor } from '../base/memory.ts';
+import type { Exchange } from './exchange.ts';
+import type { Limits } from './limits.ts';
+
+const SWEEP_MS = 1000;
+
+export class SlowClients {
+  readonly #active: ReadonlySet<Exchange>;
+  readonly #memory: MemoryGovernor;
+  readonly #clock: Clock;
+  readonly #limits: Limits;
+  readonly #onBreak: () => void;
+  readonly #timer: NodeJS.Timeout;
+  readonly #leave: () => void;
+
+  constructor(parts: {
+    active: ReadonlySet<Exchange>;
+    memory: MemoryGovernor;
+    clock: Clock;
+    limits: Limits;
+    onBreak: () => void;
+  }) {
+    this.#active = parts.active;
+    this.#memory = parts.memory;
+    this.#clock = parts.clock;
+    this.#limits = parts.limits;
+    this.#onBreak = parts.onBreak;
+    this.#timer = setInterval(() => this.#sweep(), Math.min(SWEEP_MS, parts.limits.writeStallMsMax));
+    this.#timer.unref();
+    this.#leave = parts.memory.onPressure((slabs) => this.#relieve(slabs));
+  }
+
+  #sweep(): void {
+    const longAgoMs = this.#clock.monotonicMs() - this.#limits.writeStallMsMax;
+    for (const exchange of this.#active) {
+      if (exchange.blockedSinceMs !== undefined && exchange.blockedSinceMs < longAgoMs) this.#break(exchange);
+    }
+    if (this.#memory.waiting > 0) this.#relieve(this.#memory.waiting);
+  }
+
+  /** Breaks off as many as hold that many slabs, the longest blocked first. */
+  #relieve(slabs: number): void {
+    const longAgoMs = this.#clock.monotonicMs() - this.#limits.writeStallUnderPressureMsMax;
+    const blocked = [...this.#active]
+      .filter(({ blockedSinceMs }) => blockedSinceMs !== undefined && blockedSinceMs < longAgoMs)
+      .sort((a, b) => a.blockedSinceMs! - b.blockedSinceMs!);
+    let freed = 0;
+    for (const exchange of blocked) {
+      if (freed >= slabs) return;
+      freed += Math.max(1, Math.ceil(exchange.heldBytes / SLAB_BYTES));
+      this.#break(exchange);
+    }
+  }
+
+  #break(exchange: Exchange): void {
+    this.#onBreak();
+    exchange.breakOff(new SeekfsError('interrupted', 'the client took nothing for too long'));
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#leave();
+  }
+}
