@@ -27,6 +27,8 @@ export class Exchange {
   route = 'none';
   /** What is asked for, for the log: namespace and path. */
   subject = '';
+  /** The connection's end and the work's end, of which both are still to come. */
+  pending = 2;
   /** Bytes of the body that were handed to the network. */
   sentBytes = 0;
   /** Since when the client takes nothing of what we have for it; undefined while it does. */

@@ -172,7 +172,9 @@ class BlobApi implements BlobServer {
     this.#active.add(exchange);
     if (this.#closing) response.shouldKeepAlive = false;
     response.on('close', () => this.#onClose(exchange));
-    this.#answer(exchange).catch((error: unknown) => this.#onError(exchange, error));
+    this.#answer(exchange)
+      .catch((error: unknown) => this.#onError(exchange, error))
+      .finally(() => this.#leave(exchange));
   }
 
   #requestId(request: IncomingMessage): string {
@@ -205,11 +207,18 @@ class BlobApi implements BlobServer {
   }
 
   #onClose(exchange: Exchange): void {
-    this.#active.delete(exchange);
-    if (this.#active.size === 0) this.#onIdle?.();
-    this.#admission.leave(exchange.client);
     if (exchange.closed() === 'client') this.#accounting.brokenOff('client');
     this.#accounting.finished(exchange);
+    this.#leave(exchange);
+  }
+
+  /** A request is over when its answer is, and the work for it too, in whichever order. */
+  #leave(exchange: Exchange): void {
+    exchange.pending -= 1;
+    if (exchange.pending > 0) return;
+    this.#active.delete(exchange);
+    this.#admission.leave(exchange.client);
+    if (this.#active.size === 0) this.#onIdle?.();
   }
 
   close(options: { drainMsMax?: number } = {}): Promise<void> {
@@ -232,7 +241,7 @@ class BlobApi implements BlobServer {
     }, drainMsMax);
     await closed;
     clearTimeout(deadline);
-    // The last sockets are gone before their answers are told so, and those still hold slabs.
+    // Sockets are gone before their answers are told so, and the work for those may still hold slabs.
     if (this.#active.size > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
     this.#stop();
   }
