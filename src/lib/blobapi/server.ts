@@ -52,6 +52,8 @@ export interface BlobServer {
 }
 
 export const DRAIN_MS_MAX = 10_000;
+/** How long work that was told to stop may take to do so. */
+const LATE_MS_MAX = 500;
 
 /**
  * @throws usage when the address is others' to reach and there are no tokens, or cannot be listened on;
@@ -242,7 +244,15 @@ class BlobApi implements BlobServer {
     await closed;
     clearTimeout(deadline);
     // Sockets are gone before their answers are told so, and the work for those may still hold slabs.
-    if (this.#active.size > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    if (this.#active.size > 0) {
+      await new Promise<void>((resolve) => {
+        const late = setTimeout(resolve, LATE_MS_MAX);
+        this.#onIdle = () => {
+          clearTimeout(late);
+          resolve();
+        };
+      });
+    }
     this.#stop();
   }
 
