@@ -1,0 +1,16 @@
+// SIGKILL at random moments under four processes that write and read one cache. The same at length: test/soak.
+import { expect, test } from 'vitest';
+import { compileForNode } from '../support/compiled.ts';
+import { killWriters } from '../support/kill-harness.ts';
+
+test('after a kill at any moment what was put is there, and no process ever sees a wrong byte', async () => {
+  const [program] = await compileForNode(['test/support/programs/page-writer.ts']);
+  const seed = Number(process.env['SEEKFS_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
+  const report = await killWriters({ program: program!, kills: 30, seed });
+  process.stdout.write(`kills: ${JSON.stringify(report)} (again with SEEKFS_SEED=${seed})\n`);
+  expect(report.kills).toBe(30);
+  expect(report.midAppend).toBeGreaterThanOrEqual(report.kills / 3);
+  expect(report.acknowledged).toBeGreaterThan(report.kills);
+  expect(report.declined).toBeLessThan(report.acknowledged / 10);
+  expect(report.hits).toBeGreaterThanOrEqual(report.acknowledged * 0.99);
+});

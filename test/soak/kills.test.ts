@@ -1,0 +1,16 @@
+// The test of kills at length: 1,000 of them.
+import { expect, test } from 'vitest';
+import { compileForNode } from '../support/compiled.ts';
+import { killWriters } from '../support/kill-harness.ts';
+
+test('1,000 kills lose no page that was put, and serve no wrong byte', async () => {
+  const [program] = await compileForNode(['test/support/programs/page-writer.ts']);
+  const seed = Number(process.env['SEEKFS_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
+  const report = await killWriters({ program: program!, kills: 1000, seed });
+  process.stdout.write(`kills: ${JSON.stringify(report)} (again with SEEKFS_SEED=${seed})\n`);
+  expect(report.kills).toBe(1000);
+  expect(report.midAppend).toBeGreaterThanOrEqual(report.kills / 3);
+  expect(report.acknowledged).toBeGreaterThan(report.kills);
+  expect(report.declined).toBeLessThan(report.acknowledged / 10);
+  expect(report.hits).toBeGreaterThanOrEqual(report.acknowledged * 0.99);
+});
