@@ -5,6 +5,7 @@ import { silentLogger, type Logger } from './base/log.ts';
 import { MemoryGovernor } from './base/memory.ts';
 import { Metrics } from './base/metrics.ts';
 import { systemRandom } from './base/random.ts';
+import { Claims } from './cache/claims.ts';
 import { L1 } from './cache/l1.ts';
 import { createPageCache } from './cache/layered-cache.ts';
 import { openSegmentStore } from './cache/open-segment-store.ts';
@@ -56,6 +57,7 @@ class WiredSeekfs implements Seekfs {
   readonly publishing: PublishDeps;
   #cache: Promise<PageCache> | undefined;
   #reader: Promise<Reader> | undefined;
+  #claims: Claims | undefined;
 
   constructor(config: Config, log: Logger) {
     this.config = config;
@@ -101,9 +103,15 @@ class WiredSeekfs implements Seekfs {
 
   async #openReader(): Promise<Reader> {
     const { config, memory, metrics, log } = this;
+    const cache = await this.cache();
+    const { backend, path } = config.cache;
+    if (backend === 'segmentstore') {
+      this.#claims = new Claims({ disk: nodeDisk, directoryPath: join(path, 'claims'), log });
+    }
     return createReader({
       store: () => Promise.resolve(this.store),
-      cache: await this.cache(),
+      cache,
+      claims: this.#claims,
       memory,
       metrics,
       log,
@@ -127,6 +135,7 @@ class WiredSeekfs implements Seekfs {
     await (await this.#reader)?.close();
     const cache = await this.#cache;
     await cache?.drain();
+    await this.#claims?.close();
     await cache?.close();
     await this.store.close();
   }

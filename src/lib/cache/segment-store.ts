@@ -77,7 +77,7 @@ export class SegmentStore {
     const { set, clock, metrics } = this.#parts;
     this.#refreshedAtMs = clock.monotonicMs();
     try {
-      await set.refresh();
+      await set.refreshAnew();
     } catch (error) {
       metrics.add('seekfs_l2_read_failures_total');
       const code = systemErrorCode(error) ?? String(error);

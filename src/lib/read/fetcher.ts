@@ -1,12 +1,15 @@
 // Brings flights in: plans the GETs, and pours the responses into the
 // flights' slabs, one copy. A GET that nobody waits for any more is aborted. Used by the loader only.
-import { SeekfsError, wrapSystemError } from '../base/errors.ts';
+import { abortError, SeekfsError, throwIfAborted, wrapSystemError } from '../base/errors.ts';
 import type { Lane } from '../base/memory.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
+import { abandoned, type Claiming } from './claiming.ts';
 import type { Flight } from './flight.ts';
 import { planGets, type PlanLimits, type PlannedGet } from './plan.ts';
 
 export interface FetcherDeps {
+  /** Undefined: nobody else uses the cache, or there is none. */
+  readonly claiming?: Claiming | undefined;
   readonly store: () => Promise<ObjectStore>;
 }
 
@@ -19,6 +22,7 @@ interface Batch {
 export class Fetcher {
   readonly #deps: FetcherDeps;
   readonly #running = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
   readonly #aborts = new Set<(reason: SeekfsError) => void>();
 
   constructor(deps: FetcherDeps) {
@@ -27,19 +31,41 @@ export class Fetcher {
 
   /** Every flight ends, sooner or later, without anybody's help. */
   start(batch: Batch): void {
-    const gets = planGets(batch.flights, { ...batch.limits, atomic: true });
-    for (const get of gets) {
-      const flights = get.parts.map((part) => part.want);
-      const running = this.#get(get, flights, batch.lane).finally(() => this.#running.delete(running));
-      this.#running.add(running);
+    const { claiming } = this.#deps;
+    if (!claiming) {
+      this.#fetch(batch);
+      return;
     }
+    const fetch = (flights: readonly Flight[]): void => this.#fetch({ ...batch, flights });
+    this.#run(claiming.run(batch.flights, fetch, this.#closing.signal), batch.flights);
+  }
+
+  #fetch(batch: Batch): void {
+    for (const get of planGets(batch.flights, { ...batch.limits, atomic: true })) {
+      const flights = get.parts.map((part) => part.want);
+      this.#run(this.#get(get, flights, batch.lane), flights);
+    }
+  }
+
+  /** Keeps an eye on the work until it is done. It ends its flights itself; a defect must not leave them in the air. */
+  #run(work: Promise<void>, flights: readonly Flight[]): void {
+    const guarded = async (): Promise<void> => {
+      try {
+        await work;
+      } catch (error) {
+        for (const flight of flights) flight.end({ kind: 'failed', error: wrapSystemError(error, 'fetch') });
+      }
+    };
+    const running = guarded().finally(() => this.#running.delete(running));
+    this.#running.add(running);
   }
 
   /** Ends all flights and resolves when no engine touches their memory any more. */
   async close(): Promise<void> {
     const reason = new SeekfsError('interrupted', 'the reader was closed');
+    this.#closing.abort(reason);
     for (const abort of this.#aborts) abort(reason);
-    await Promise.all(this.#running);
+    while (this.#running.size > 0) await Promise.all(this.#running);
   }
 
   async #get(get: PlannedGet, flights: readonly Flight[], lane: Lane): Promise<void> {
@@ -57,13 +83,16 @@ export class Fetcher {
     for (const flight of flights) {
       flight.onAbandoned = (): void => {
         if (flights.every((other) => other.ended || other.listeners === 0)) {
-          abort(new SeekfsError('interrupted', 'nobody waits for the bytes'));
+          abort(abandoned());
         }
       };
       flight.onDemand = (): void => promotion.abort();
     }
     if (flights.some((flight) => flight.demand)) promotion.abort();
+    if (flights.every((flight) => flight.abandoned)) abort(abandoned());
+    if (this.#closing.signal.aborted) abort(abortError(this.#closing.signal));
     try {
+      throwIfAborted(controller.signal);
       const store = await this.#deps.store();
       await this.#request(store, { get, flights, lane, signal: controller.signal, promotion: promotion.signal });
       endAll(

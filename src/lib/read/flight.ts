@@ -44,6 +44,7 @@ export class Flight {
   #filledBytes = 0;
   #end: FlightEnd | undefined;
   #demand = false;
+  #everJoined = false;
   /** Called when the last listener has left before the end. */
   onAbandoned: (() => void) | undefined;
   /** Called when the first demand reader joins what was begun as speculation. */
@@ -69,6 +70,11 @@ export class Flight {
     return this.#joined.size;
   }
 
+  /** Everybody who waited for it has left. What is fetched along with it, for nobody yet, is not abandoned. */
+  get abandoned(): boolean {
+    return this.#everJoined && this.#joined.size === 0 && !this.#end;
+  }
+
   get demand(): boolean {
     return this.#demand;
   }
@@ -86,6 +92,7 @@ export class Flight {
       return () => undefined;
     }
     this.#joined.add(joined);
+    this.#everJoined = true;
     if (options.demand && !this.#demand) {
       this.#demand = true;
       this.onDemand?.();

@@ -8,10 +8,12 @@ import { OnceLogger, type Logger } from '../base/log.ts';
 import type { MemoryGovernor, Slab } from '../base/memory.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { KIB, MIB } from '../base/units.ts';
+import type { Claims } from '../cache/claims.ts';
 import type { PageCache } from '../cache/page-cache.ts';
 import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
 import { GRANULE_BYTES } from '../page/page.ts';
+import { Claiming } from './claiming.ts';
 import { Fetcher } from './fetcher.ts';
 import { FlightTable, type FlightHooks } from './flight.ts';
 import { Loader } from './loader.ts';
@@ -36,6 +38,8 @@ export interface ReadLimits {
 export interface ReaderDeps {
   readonly store: () => Promise<ObjectStore>;
   readonly cache: PageCache;
+  /** Of the cache's directory; undefined: no other process shares the cache. */
+  readonly claims?: Claims | undefined;
   readonly memory: MemoryGovernor;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -70,7 +74,8 @@ class OpenReader implements Reader {
         crcFailures.value += 1;
       },
     };
-    this.#fetcher = new Fetcher({ store: deps.store });
+    const claiming = deps.claims && new Claiming(deps.claims, cache);
+    this.#fetcher = new Fetcher({ store: deps.store, claiming });
     const loader = new Loader({
       cache,
       memory,

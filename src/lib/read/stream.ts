@@ -22,7 +22,7 @@ export interface StreamOptions {
 }
 
 /** What is read from L2 in one go: large enough that the system call is cheap, small enough to stay ahead of a pipe. */
-const WARM_CHUNK_BYTES = MIB;
+const WARM_CHUNK_BYTES = 2 * MIB;
 const WINDOW_MAX = 8;
 
 /** Slabs of a load in order, piece after piece. */
@@ -76,7 +76,7 @@ export async function* streamRange(
   const end = range.off + range.len;
   const open: OpenLoad[] = [];
   let planned = range.off;
-  let window = 1;
+  let window = 2;
   const plan = { getBytesMax: Math.max(deps.getBytes, GRANULE_BYTES), gapBytesMax: 0 };
   /** Where the load that begins at `off` stops, or undefined where it was refused. */
   const begin = async (off: number, refusable: boolean): Promise<number | undefined> => {
