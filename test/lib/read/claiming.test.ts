@@ -1,0 +1,111 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { MIB } from '../../../src/lib/base/units.ts';
+import { DirectoryObjectStore } from '../../../src/lib/objectstore/directory.ts';
+import type { Extent } from '../../../src/lib/read/reader.ts';
+import { compileForNode } from '../../support/compiled.ts';
+import { publishBytes, someBytes } from '../../support/data-set.ts';
+import type { ReaderNews, ReadOrder } from '../../support/programs/shared-cache-reader.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
+
+const bytes = someBytes(4 * MIB);
+let program: string;
+
+beforeAll(async () => {
+  [program] = (await compileForNode(['test/support/programs/shared-cache-reader.ts'])) as [string];
+});
+
+class ReaderProcess {
+  readonly child: ChildProcess;
+  readonly #news: ReaderNews[] = [];
+  #wake: (() => void) | undefined;
+
+  constructor(directory: string, silenceMsMax: number) {
+    this.child = fork(program, [join(directory, 'store'), join(directory, 'cache'), String(silenceMsMax)]);
+    this.child.on('message', (news: ReaderNews) => {
+      this.#news.push(news);
+      this.#wake?.();
+    });
+  }
+
+  async next<K extends ReaderNews['kind']>(kind: K): Promise<Extract<ReaderNews, { kind: K }>> {
+    for (;;) {
+      const found = this.#news.find((news) => news.kind === kind);
+      if (found) return found as Extract<ReaderNews, { kind: K }>;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  read(order: ReadOrder): void {
+    this.child.send(order);
+  }
+}
+
+async function processes(count: number, silenceMsMax = 3000): Promise<{ all: ReaderProcess[]; directory: string }> {
+  const directory = await temporaryDirectory('seekfs-claims');
+  await mkdir(join(directory, 'store'));
+  const store = new DirectoryObjectStore({ rootPath: join(directory, 'store') });
+  await publishBytes(store, [{ path: 'a', bytes, pageSizeBytes: 2 * MIB }]);
+  const all = Array.from({ length: count }, () => new ReaderProcess(directory, silenceMsMax));
+  await Promise.all(all.map((one) => one.next('ready')));
+  return { all, directory };
+}
+
+function sha256({ off, len }: Extent): string {
+  return createHash('sha256')
+    .update(bytes.subarray(off, off + len))
+    .digest('hex');
+}
+
+async function results(all: readonly ReaderProcess[], extent: Extent): Promise<{ gets: number }> {
+  const news = await Promise.all(all.map((one) => one.next('read')));
+  for (const one of news) expect(one.sha256).toBe(sha256(extent));
+  return { gets: news.reduce((sum, one) => sum + one.gets, 0) };
+}
+
+const PAGE: Extent = { path: 'a', off: 2 * MIB, len: 2 * MIB };
+const GRANULE: Extent = { path: 'a', off: 100_000, len: 4096 };
+
+describe('8 processes that miss the same bytes', () => {
+  test.each([
+    ['page', PAGE],
+    ['granule', GRANULE],
+  ])('send one GET (a %s), and leave no claim behind', async (_name, extent) => {
+    const { all, directory } = await processes(8);
+    for (const one of all) one.read({ extent, hold: false, latencyMs: 300 });
+    expect(await results(all, extent)).toEqual({ gets: 1 });
+    await Promise.all(all.map((one) => (one.child.exitCode === null ? exit(one) : undefined)));
+    expect(await readdir(join(directory, 'cache', 'claims'))).toEqual(['owners']);
+    expect(await readdir(join(directory, 'cache', 'claims', 'owners'))).toEqual([]);
+  });
+
+  test('send one more when the process that fetches is killed', async () => {
+    const { all } = await processes(8);
+    const [first, ...others] = all as [ReaderProcess, ...ReaderProcess[]];
+    first.read({ extent: PAGE, hold: true, latencyMs: 0 });
+    await first.next('getting');
+    for (const one of others) one.read({ extent: PAGE, hold: false, latencyMs: 50 });
+    first.child.kill('SIGKILL');
+    expect(await results(others, PAGE)).toEqual({ gets: 1 });
+  });
+
+  test('wait a bounded time for one that is stopped', async () => {
+    const { all } = await processes(3, 500);
+    const [first, ...others] = all as [ReaderProcess, ...ReaderProcess[]];
+    first.read({ extent: PAGE, hold: true, latencyMs: 0 });
+    await first.next('getting');
+    first.child.kill('SIGSTOP');
+    const begunMs = performance.now();
+    for (const one of others) one.read({ extent: PAGE, hold: false, latencyMs: 0 });
+    expect(await results(others, PAGE)).toEqual({ gets: 1 });
+    expect(performance.now() - begunMs).toBeGreaterThan(450);
+    first.child.kill('SIGKILL');
+  });
+});
+
+function exit(one: ReaderProcess): Promise<void> {
+  return new Promise((resolve) => one.child.once('exit', () => resolve()));
+}
