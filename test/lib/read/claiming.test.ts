@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -77,7 +78,7 @@ describe('8 processes that miss the same bytes', () => {
     const { all, directory } = await processes(8);
     for (const one of all) one.read({ extent, hold: false, latencyMs: 300 });
     expect(await results(all, extent)).toEqual({ gets: 1 });
-    await Promise.all(all.map((one) => (one.child.exitCode === null ? exit(one) : undefined)));
+    await Promise.all(all.map(exit));
     expect(await readdir(join(directory, 'cache', 'claims'))).toEqual(['owners']);
     expect(await readdir(join(directory, 'cache', 'claims', 'owners'))).toEqual([]);
   });
@@ -106,6 +107,6 @@ describe('8 processes that miss the same bytes', () => {
   });
 });
 
-function exit(one: ReaderProcess): Promise<void> {
-  return new Promise((resolve) => one.child.once('exit', () => resolve()));
+async function exit({ child }: ReaderProcess): Promise<void> {
+  if (child.exitCode === null) await once(child, 'exit');
 }
