@@ -14,6 +14,11 @@ export abstract class SeekfsCommand extends Command {
   /** False for what runs on: it may take more memory. */
   protected readonly oneShot: boolean = true;
 
+  /** Runs it as oclif would, errors thrown. */
+  async start(): Promise<void> {
+    await this._run();
+  }
+
   /** The configuration as this command's flags make it. */
   protected loadConfig(flags: GlobalValues): Promise<Config> {
     const given = new Map<SettingKey, FlagValue>();

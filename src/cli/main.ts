@@ -4,6 +4,7 @@ import module from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { ERROR_TABLE } from '../lib/base/errors.ts';
 import { ClosedOutput, interruption } from './interrupt.ts';
+import { leanCommand } from './lean-start.ts';
 import { drained } from './output.ts';
 import { errorDocument, errorLine, isQuietExit, toSeekfsError, wantsJson } from './report.ts';
 
@@ -26,8 +27,12 @@ export async function run(argv: string[], importMetaUrl: string): Promise<never>
 
 async function runCommand(argv: string[], importMetaUrl: string): Promise<number> {
   try {
-    const { run: runOclif } = await import('@oclif/core/run');
-    await runOclif(argv, fileURLToPath(importMetaUrl));
+    const lean = await leanCommand(argv);
+    if (lean) await lean.start();
+    else {
+      const { run: runOclif } = await import('@oclif/core/run');
+      await runOclif(argv, fileURLToPath(importMetaUrl));
+    }
     return Number(process.exitCode ?? 0);
   } catch (error) {
     if (isQuietExit(error) || error instanceof ClosedOutput) return 0;

@@ -15,8 +15,6 @@ export interface Progress {
   stop(): void;
 }
 
-export const noProgress: Progress = { update: () => undefined, stop: () => undefined };
-
 const REDRAW_MS = 200;
 /** Shorter commands show no bar. */
 const FIRST_DRAW_MS = 300;

@@ -8,7 +8,7 @@ import type { Seekfs } from '../lib/open.ts';
 import type { GlobalValues } from './flags.ts';
 import { interruption } from './interrupt.ts';
 import { writeText } from './output.ts';
-import { noProgress, type Progress } from './progress.ts';
+import type { Progress } from './progress.ts';
 import { oneLine } from './report.ts';
 
 export interface Session {
@@ -38,6 +38,8 @@ const LEVEL_WORDS: Readonly<Record<LogLevel, string>> = {
   info: 'info',
   debug: 'debug',
 };
+
+const noProgress: Progress = { update: () => undefined, stop: () => undefined };
 
 export function stderrLogger(level: LogLevel): Logger {
   const shown = LEVELS.slice(0, LEVELS.indexOf(level) + 1);
