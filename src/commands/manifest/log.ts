@@ -4,7 +4,7 @@ import { nsArg } from '../../cli/arguments.ts';
 import { countFlag } from '../../cli/flags.ts';
 import { plural, table, timestamp } from '../../cli/tables.ts';
 import { formatBytes } from '../../lib/base/units.ts';
-import { walkHistory } from '../../lib/maintain/history.ts';
+import { versionHistory, type VersionSummary } from '../../lib/manifest/history.ts';
 
 export default class ManifestLog extends SeekfsCommand {
   static override summary = 'show the history of a namespace, newest version first';
@@ -16,26 +16,24 @@ export default class ManifestLog extends SeekfsCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ManifestLog);
-    await this.work(flags, async ({ seekfs, pin, signal, say, document }) => {
-      const versions = [];
-      const rows: string[][] = [];
-      const open = (version: number) => seekfs.pin(args.ns, { kind: 'version', version }, { signal });
-      for await (const { version, digest, header, fileCount, totalBytes } of walkHistory(await pin(args.ns), open)) {
-        versions.push({
-          version,
-          digest,
-          parents: header.parents,
-          created_at: header.createdAtS,
-          files: fileCount,
-          bytes: totalBytes,
-          removed: header.tombstones.length,
-        });
-        const created = `${timestamp(header.createdAtS * 1000)} UTC`;
-        rows.push([`v-${version}`, created, plural(fileCount, 'file'), formatBytes(totalBytes), digest.slice(0, 19)]);
-        if (versions.length === flags.limit) break;
-      }
-      await document({ ns: args.ns, versions });
+    await this.work(flags, async ({ seekfs, signal, say, document }) => {
+      const options = { from: flags.at ?? { kind: 'head' as const }, limit: flags.limit, signal };
+      const versions: VersionSummary[] = [];
+      for await (const version of versionHistory(seekfs.publishing, args.ns, options)) versions.push(version);
+      await document({ ns: args.ns, versions: versions.map((version) => toJson(version)) });
+      const rows = versions.map(({ version, createdAtS, fileCount, totalBytes, tombstones }) => [
+        `v-${version}`,
+        `${timestamp(createdAtS * 1000)} UTC`,
+        plural(fileCount, 'file'),
+        formatBytes(totalBytes),
+        tombstones > 0 ? `${tombstones} removed` : '',
+      ]);
       say(table(rows, [2, 3]));
     });
   }
+}
+
+function toJson(summary: VersionSummary): Readonly<Record<string, unknown>> {
+  const { version, digest, parents, createdAtS, fileCount, totalBytes, tombstones } = summary;
+  return { version, digest, parents, created_at: createdAtS, files: fileCount, bytes: totalBytes, removed: tombstones };
 }

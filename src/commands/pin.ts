@@ -1,0 +1,26 @@
+// `seekfs pin`: names a version, so that gc keeps it.
+import { string } from '@oclif/core/args';
+import { SeekfsCommand } from '../cli/base-command.ts';
+import { nsArg, versionArg } from '../cli/arguments.ts';
+import { setPin } from '../lib/manifest/pins.ts';
+
+export default class Pin extends SeekfsCommand {
+  static override summary = 'give a version a name that gc keeps it by';
+  static override description = 'A name that exists is moved.';
+  static override examples = ['<%= config.bin %> pin dev run-17 3'];
+  static override args = {
+    ns: nsArg,
+    name: string({ required: true, description: 'name of the pin' }),
+    version: versionArg,
+  };
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Pin);
+    await this.work(flags, async ({ seekfs, signal, say, document }) => {
+      const { ns, name, version } = args;
+      await setPin(seekfs.publishing, { ns, name, version }, { signal });
+      await document({ ns, name, version });
+      say(`${name} pins v-${version} of ${ns}`);
+    });
+  }
+}
