@@ -9,11 +9,16 @@ const SAMPLE_KEYS_MAX = 512;
 const COLD_SHARE = 0.25;
 
 export class Lru implements Policy {
-  readonly #recency = new RecencySketch();
+  readonly #recency: RecencySketch;
   readonly #stored = new ResidentSample(SAMPLE_KEYS_MAX);
   #tick = 0;
   #threshold = 0;
   #thresholdTick = 0;
+
+  /** @param pages that are likely to be used, where that is known */
+  constructor(pages = 0) {
+    this.#recency = new RecencySketch(pages);
+  }
 
   use(key: number, found: boolean): void {
     this.#tick += 1;
@@ -21,8 +26,12 @@ export class Lru implements Policy {
     this.#stored.set(key, found);
   }
 
-  admits(key: number): boolean {
-    this.#stored.set(key, true);
+  /** The number of the use that was the page's last; 0: none yet. */
+  lastUse(key: number): number {
+    return this.#recency.last(key);
+  }
+
+  admits(): boolean {
     return true;
   }
 
@@ -34,7 +43,7 @@ export class Lru implements Policy {
     return this.#recency.last(key) - this.#threshold;
   }
 
-  dropped(key: number): void {
-    this.#stored.set(key, false);
+  store(key: number, stored: boolean): void {
+    this.#stored.set(key, stored);
   }
 }

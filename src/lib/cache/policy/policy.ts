@@ -7,17 +7,17 @@ export type RetentionName = 'auto' | 'retain' | 's3fifo' | 'lru';
 export interface Fullness {
   /** Storing one more page would need an eviction. */
   readonly full: boolean;
-  /** Pages that are stored now; a rough number will do. */
+  /** Pages that are stored now, of all namespaces; a rough number will do. */
   readonly residentPages: number;
 }
 
 export interface Policy {
-  /** One read of a page, found or not. */
+  /** One use of a page, found or not. */
   use(key: number, found: boolean): void;
-  /** Whether a page that was missed should be written; true counts it as stored. */
+  /** Whether a page that was missed should be written. */
   admits(key: number, state: Fullness): boolean;
   /** Above 0: worth writing again when its segment goes. Higher is hotter; only comparable within one policy. */
   score(key: number): number;
-  /** The page is stored no more. */
-  dropped(key: number): void;
+  /** The page is stored from now on, or no more. */
+  store(key: number, stored: boolean): void;
 }

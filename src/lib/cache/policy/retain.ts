@@ -15,7 +15,7 @@ export class Retain implements Policy {
     return 1;
   }
 
-  dropped(): void {
+  store(): void {
     // Nothing is remembered.
   }
 }

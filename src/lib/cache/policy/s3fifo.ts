@@ -8,13 +8,13 @@ import { FrequencySketch } from './sketch.ts';
 
 const SAMPLE_KEYS_MAX = 512;
 /** This share of the stored pages, the least used, may go. */
-const COLD_SHARE = 0.25;
+const COLD_SHARE = 0.2;
 /** A newcomer must beat the threshold by this much: noise must not exchange equals. */
 const MARGIN = 2;
 /** Uses a stored page after which all counts are halved. */
-const HALVE_AFTER_USES = 40;
+const HALVE_AFTER_USES = 160;
 const HALVE_AFTER_USES_MIN = 4096;
-const THRESHOLD_EVERY_ADMISSIONS = 64;
+const THRESHOLD_EVERY_QUESTIONS = 64;
 
 export class S3Fifo implements Policy {
   readonly #frequency = new FrequencySketch();
@@ -30,22 +30,20 @@ export class S3Fifo implements Policy {
   }
 
   admits(key: number, state: Fullness): boolean {
-    if (state.full) {
-      this.#forget(state.residentPages);
-      if (this.#questions % THRESHOLD_EVERY_ADMISSIONS === 0) this.#measure();
-      this.#questions += 1;
-      if (this.#frequency.count(key) < this.#threshold + MARGIN) return false;
-    }
-    this.#stored.set(key, true);
-    return true;
+    if (!state.full) return true;
+    this.#frequency.reserve(state.residentPages);
+    this.#forget(state.residentPages);
+    if (this.#questions % THRESHOLD_EVERY_QUESTIONS === 0) this.#measure();
+    this.#questions += 1;
+    return this.#frequency.count(key) >= this.#threshold + MARGIN;
   }
 
   score(key: number): number {
     return this.#frequency.count(key) - this.#threshold;
   }
 
-  dropped(key: number): void {
-    this.#stored.set(key, false);
+  store(key: number, stored: boolean): void {
+    this.#stored.set(key, stored);
   }
 
   #measure(): void {
