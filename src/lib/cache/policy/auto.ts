@@ -31,7 +31,7 @@ interface Contender {
 export class Auto implements Policy {
   #lru = new Lru();
   #retain = contender(new Retain(), () => new Retain());
-  #contenders = this.#enter(0);
+  #contenders = this.#enter();
   #current = this.#retain;
   /** One in this many pages is sampled; a power of two. */
   #scale = 1;
@@ -119,17 +119,16 @@ export class Auto implements Policy {
   }
 
   #beginAnew(): void {
-    const pages = this.#residentPages * PAGES_PER_RESIDENT;
-    this.#lru = new Lru(pages);
+    this.#lru = new Lru(this.#residentPages * PAGES_PER_RESIDENT);
     this.#retain = contender(new Retain(), () => new Retain());
-    this.#contenders = this.#enter(pages);
+    this.#contenders = this.#enter();
     this.#current = this.#retain;
     this.#reads = this.#periodReads = 0;
     this.#tick = this.#lastHitsTick = 0;
     this.#stalePages = this.#residentPages;
   }
 
-  #enter(pages: number): readonly Contender[] {
+  #enter(): readonly Contender[] {
     return [this.#retain, contender(new S3Fifo(), () => new S3Fifo()), contender(this.#lru, () => new Lru())];
   }
 }
