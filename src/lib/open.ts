@@ -63,7 +63,7 @@ class WiredSeekfs implements Seekfs {
     this.config = config;
     this.log = log;
     this.memory = new MemoryGovernor({ limitBytes: config.memoryBytesMax });
-    this.store = openObjectStore(config.store, { metrics: this.metrics, log });
+    this.store = openObjectStore(config.store, { metrics: this.metrics });
     this.publishing = {
       store: this.store,
       cachePath: join(config.cache.path, 'manifests'),

@@ -26,6 +26,19 @@ export const METRIC_TABLE = {
   seekfs_store_puts_total: row('counter', 'PUT and POST requests that write objects'),
   seekfs_store_deletes_total: row('counter', 'DELETE requests'),
   seekfs_store_retries_total: row('counter', 'requests that were sent again'),
+  seekfs_store_throttled_total: row('counter', 'answers of the store that ask to slow down'),
+  seekfs_store_refused_total: row(
+    'counter',
+    'GETs that the budget refused after their deadline or at the day’s ceiling',
+  ),
+  seekfs_store_get_rate_limit: row(
+    'gauge',
+    'GETs a second that the budget allows now; lower than configured after throttling',
+  ),
+  seekfs_store_inflight_gets: row('gauge', 'GETs that are under way'),
+  seekfs_store_waiting_gets: row('gauge', 'GETs that wait for the budget or the in-flight cap, by lane', {
+    labels: ['lane'],
+  }),
   seekfs_l1_hit_bytes_total: row('counter', 'bytes served from memory'),
   seekfs_l1_bytes: row('gauge', 'memory that L1 pins, in whole slabs'),
   seekfs_l1_evictions_total: row('counter', 'granules that left L1 for others or for demand'),

@@ -103,6 +103,7 @@ export class DirectoryObjectStore implements ObjectStore {
       try {
         if (ifMatch !== undefined && ifMatch !== etagOf(stat)) throw objectChanged(key, ifMatch, etagOf(stat));
         checkRangeWithin(key, range, stat.sizeBytes);
+        request.onHead?.(headOf(key, stat));
         for (let off = range.off; off < rangeEnd(range);) {
           throwIfAborted(signal);
           const chunk = buffer.subarray(0, Math.min(READ_BYTES, rangeEnd(range) - off));

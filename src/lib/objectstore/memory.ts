@@ -64,12 +64,14 @@ export class MemoryObjectStore implements ObjectStore {
     const object = this.#find(key);
     if (ifMatch !== undefined && ifMatch !== object.etag) throw objectChanged(key, ifMatch, object.etag);
     checkRangeWithin(key, range, object.sizeBytes);
+    const head = { key, sizeBytes: object.sizeBytes, etag: object.etag, modifiedAtMs: object.modifiedAtMs };
+    request.onHead?.(head);
     for (let off = range.off; off < rangeEnd(range); off += CHUNK_BYTES) {
       throwIfAborted(signal);
       const chunk = object.bytes.subarray(off, Math.min(off + CHUNK_BYTES, rangeEnd(range)));
       await sink.write(Uint8Array.prototype.slice.call(chunk));
     }
-    return { key, sizeBytes: object.sizeBytes, etag: object.etag, modifiedAtMs: object.modifiedAtMs };
+    return head;
   }
 
   async getWhole(request: GetWholeRequest): Promise<WholeObject> {

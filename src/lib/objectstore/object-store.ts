@@ -34,6 +34,8 @@ export interface GetRangeRequest {
   readonly signal?: AbortSignal | undefined;
   /** What the bytes are, for the counters: those of files' objects, or HEAD, manifests and indexes. */
   readonly purpose: 'file' | 'meta';
+  /** Called once per attempt before the first byte reaches the sink: the state of the object that the bytes are of. */
+  readonly onHead?: ((head: ObjectHead) => void) | undefined;
   /** Default demand. Aborting is not the way up: `promotion` moves a queued request to the demand lane. */
   readonly lane?: Lane | undefined;
   /** Aborted (fired) when a demand read begins to wait for this speculative request. */

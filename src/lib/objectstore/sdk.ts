@@ -93,6 +93,7 @@ export class SdkObjectStore implements ObjectStore {
       const body = output.Body as Readable;
       try {
         const head = checkRangeAnswer(responseHead(output), request, context);
+        request.onHead?.(head);
         const expected = new ExactLength(range.len, context);
         await deliver(body, { stallMs: this.#timeouts.stallMs, context, signal }, (chunk) => {
           expected.add(chunk.byteLength);

@@ -1,0 +1,239 @@
+// Admits GETs: so many a second, so many at once, so many a day; demand before speculation. When the store asks to slow
+// down the rate is halved and grows back. Knows nothing of what the GETs are for.
+import type { Clock } from '../base/clock.ts';
+import { SeekfsError, abortError } from '../base/errors.ts';
+import type { Lane } from '../base/memory.ts';
+import type { Cell, Metrics } from '../base/metrics.ts';
+import { TokenBucket } from '../base/token-bucket.ts';
+
+const DAY_MS = 86_400_000;
+const DEADLINE_MS_DEFAULT = 60_000;
+const RATE_MIN = 1;
+/** Where the budget is unlimited and the store throttles all the same. */
+const RATE_AFTER_UNLIMITED = 128;
+/** Halvings come no closer than this: one burst of refusals is one sign. */
+const HALVING_INTERVAL_MS = 1000;
+/** The rate is back at the configured one after so long without throttling. */
+const RECOVERY_MS = 30_000;
+
+export interface GetGateOptions {
+  /** Infinity: no limit. */
+  readonly getsPerSecond: number;
+  readonly inflightMax: number;
+  readonly getsPerDayMax?: number | undefined;
+  /** A GET that waited so long is refused. */
+  readonly deadlineMs?: number | undefined;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+}
+
+export interface AdmitRequest {
+  readonly lane: Lane;
+  readonly signal?: AbortSignal | undefined;
+  readonly promotion?: AbortSignal | undefined;
+}
+
+interface Waiter {
+  readonly sinceMs: number;
+  readonly grant: () => void;
+  readonly refuse: (error: SeekfsError) => void;
+}
+
+export class GetGate {
+  readonly #clock: Clock;
+  readonly #metrics: Metrics;
+  readonly #bucket: TokenBucket;
+  readonly #rateMax: number;
+  readonly #inflightMax: number;
+  readonly #getsPerDayMax: number;
+  readonly #deadlineMs: number;
+  readonly #waiting: Readonly<Record<Lane, Set<Waiter>>> = { demand: new Set(), speculation: new Set() };
+  readonly #closing = new AbortController();
+  readonly #cells: Readonly<Record<Lane | 'inflight' | 'rate', Cell>>;
+  #inflight = 0;
+  #sleeping = false;
+  #halvedAtMs = -Infinity;
+  #recoveredAtMs = 0;
+  #day = { number: -1, gets: 0 };
+
+  constructor(options: GetGateOptions) {
+    this.#clock = options.clock;
+    this.#metrics = options.metrics;
+    this.#rateMax = options.getsPerSecond;
+    this.#inflightMax = Math.max(1, options.inflightMax);
+    this.#getsPerDayMax = options.getsPerDayMax ?? Infinity;
+    this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS_DEFAULT;
+    const burst = Math.min(options.getsPerSecond, Number.MAX_SAFE_INTEGER);
+    this.#bucket = new TokenBucket({ ratePerS: options.getsPerSecond, burst, clock: options.clock });
+    this.#cells = {
+      inflight: this.#metrics.cell('seekfs_store_inflight_gets'),
+      rate: this.#metrics.cell('seekfs_store_get_rate_limit'),
+      demand: this.#metrics.cell('seekfs_store_waiting_gets', { lane: 'demand' }),
+      speculation: this.#metrics.cell('seekfs_store_waiting_gets', { lane: 'speculation' }),
+    };
+    this.#show();
+  }
+
+  /**
+   * Resolves when the GET may be sent, with the function to call when it is over.
+   * @throws store_throttled after the deadline or at the day's ceiling; interrupted
+   */
+  async admit(request: AdmitRequest): Promise<() => void> {
+    const { signal } = request;
+    if (signal?.aborted) throw abortError(signal);
+    if (this.#dayIsSpent()) throw this.#refusal(`the ceiling of ${this.#getsPerDayMax} GETs a day is reached`);
+    await this.#turn(request);
+    let over = false;
+    return () => {
+      if (over) return;
+      over = true;
+      this.#inflight -= 1;
+      this.#pump();
+    };
+  }
+
+  /** The store asked to slow down. */
+  throttled(): void {
+    this.#metrics.add('seekfs_store_throttled_total');
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#halvedAtMs < HALVING_INTERVAL_MS) return;
+    this.#halvedAtMs = nowMs;
+    this.#recoveredAtMs = nowMs;
+    const rate = this.#bucket.ratePerS;
+    this.#bucket.ratePerS = Math.max(RATE_MIN, rate === Infinity ? RATE_AFTER_UNLIMITED : rate / 2);
+    this.#bucket.drain();
+    this.#show();
+  }
+
+  /** Refuses what still waits. */
+  close(): void {
+    this.#closing.abort();
+    const error = new SeekfsError('interrupted', 'the store was closed while a GET waited for its turn');
+    for (const waiter of [...this.#waiting.demand, ...this.#waiting.speculation]) waiter.refuse(error);
+  }
+
+  async #turn(request: AdmitRequest): Promise<void> {
+    const { signal, promotion } = request;
+    let lane: Lane = promotion?.aborted ? 'demand' : request.lane;
+    const granted = new Promise<void>((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiting[lane].delete(waiter);
+        signal?.removeEventListener('abort', onAbort);
+        promotion?.removeEventListener('abort', onPromotion);
+        this.#show();
+      };
+      const waiter: Waiter = {
+        sinceMs: this.#clock.monotonicMs(),
+        grant: () => {
+          leave();
+          resolve();
+        },
+        refuse: (error) => {
+          leave();
+          reject(error);
+        },
+      };
+      const onAbort = (): void => waiter.refuse(abortError(signal!));
+      const onPromotion = (): void => {
+        this.#waiting[lane].delete(waiter);
+        lane = 'demand';
+        this.#waiting[lane].add(waiter);
+        this.#pump();
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      if (lane === 'speculation') promotion?.addEventListener('abort', onPromotion, { once: true });
+      this.#waiting[lane].add(waiter);
+    });
+    this.#pump();
+    await granted;
+  }
+
+  #pump(): void {
+    this.#recover();
+    this.#refuseLate();
+    for (let next = this.#next(); next && this.#inflight < this.#inflightMax; next = this.#next()) {
+      if (this.#dayIsSpent()) {
+        next.refuse(this.#refusal(`the ceiling of ${this.#getsPerDayMax} GETs a day is reached`));
+        continue;
+      }
+      if (!this.#bucket.tryTake()) break;
+      this.#inflight += 1;
+      this.#day.gets += 1;
+      next.grant();
+    }
+    this.#show();
+    if (this.#next()) void this.#pumpLater();
+  }
+
+  #next(): Waiter | undefined {
+    for (const waiter of this.#waiting.demand) return waiter;
+    for (const waiter of this.#waiting.speculation) return waiter;
+    return undefined;
+  }
+
+  /** One timer for all: until the next token, or the next deadline where only the cap is in the way. */
+  async #pumpLater(): Promise<void> {
+    if (this.#sleeping) return;
+    this.#sleeping = true;
+    const nowMs = this.#clock.monotonicMs();
+    let delayMs = this.#inflight < this.#inflightMax ? this.#bucket.delayMs() : this.#deadlineMs;
+    for (const waiters of Object.values(this.#waiting)) {
+      for (const oldest of waiters) {
+        delayMs = Math.min(delayMs, oldest.sinceMs + this.#deadlineMs - nowMs);
+        break;
+      }
+    }
+    try {
+      await this.#clock.sleep(Math.max(1, Math.ceil(delayMs)), this.#closing.signal);
+    } catch {
+      return;
+    } finally {
+      this.#sleeping = false;
+    }
+    this.#pump();
+  }
+
+  #refuseLate(): void {
+    const beforeMs = this.#clock.monotonicMs() - this.#deadlineMs;
+    for (const waiters of Object.values(this.#waiting)) {
+      for (const waiter of waiters) {
+        // A promoted waiter stands behind younger ones: there are few, so look at all that may be late.
+        if (waiter.sinceMs > beforeMs) continue;
+        waiter.refuse(this.#refusal(`a GET waited ${this.#deadlineMs} ms for its turn`));
+      }
+    }
+  }
+
+  #refusal(why: string): SeekfsError {
+    this.#metrics.add('seekfs_store_refused_total');
+    const limits = `${this.#bucket.ratePerS.toFixed(0)} GETs a second, ${this.#inflightMax} at once`;
+    return new SeekfsError('store_throttled', `${why}; the budget allows ${limits}`, { retryable: false });
+  }
+
+  #dayIsSpent(): boolean {
+    if (this.#getsPerDayMax === Infinity) return false;
+    const number = Math.floor(this.#clock.nowMs() / DAY_MS);
+    if (number !== this.#day.number) this.#day = { number, gets: 0 };
+    return this.#day.gets >= this.#getsPerDayMax;
+  }
+
+  #recover(): void {
+    if (this.#bucket.ratePerS >= this.#rateMax) return;
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#halvedAtMs >= RECOVERY_MS) {
+      this.#bucket.ratePerS = this.#rateMax;
+    } else if (this.#rateMax !== Infinity) {
+      const gained = ((nowMs - this.#recoveredAtMs) / RECOVERY_MS) * this.#rateMax;
+      this.#bucket.ratePerS = Math.min(this.#rateMax, this.#bucket.ratePerS + gained);
+    }
+    this.#recoveredAtMs = nowMs;
+  }
+
+  #show(): void {
+    const rate = this.#bucket.ratePerS;
+    this.#cells.inflight.value = this.#inflight;
+    this.#cells.rate.value = rate === Infinity ? 0 : rate;
+    this.#cells.demand.value = this.#waiting.demand.size;
+    this.#cells.speculation.value = this.#waiting.speculation.size;
+  }
+}

@@ -1,0 +1,67 @@
+// A store whose engine is loaded with its first request: a command that finds all it needs in the cache loads none.
+import type { ObjectStore } from './object-store.ts';
+import type {
+  ConditionalWrites,
+  GetRangeRequest,
+  GetWholeRequest,
+  ListRequest,
+  ObjectHead,
+  ObjectListing,
+  PutRequest,
+  RangeSink,
+  WholeObject,
+} from './object-store.ts';
+
+export class LazyObjectStore implements ObjectStore {
+  readonly url: string;
+  readonly #load: () => Promise<ObjectStore>;
+  #loading: Promise<ObjectStore> | undefined;
+
+  constructor(url: string, load: () => Promise<ObjectStore>) {
+    this.url = url;
+    this.#load = load;
+  }
+
+  #store(): Promise<ObjectStore> {
+    return (this.#loading ??= this.#load());
+  }
+
+  async head(request: { key: string; signal?: AbortSignal | undefined }): Promise<ObjectHead> {
+    return (await this.#store()).head(request);
+  }
+
+  async getRange(request: GetRangeRequest, sink: RangeSink): Promise<ObjectHead> {
+    return (await this.#store()).getRange(request, sink);
+  }
+
+  async getWhole(request: GetWholeRequest): Promise<WholeObject> {
+    return (await this.#store()).getWhole(request);
+  }
+
+  async put(request: PutRequest): Promise<{ etag: string }> {
+    return (await this.#store()).put(request);
+  }
+
+  async *list(request: ListRequest): AsyncGenerator<readonly ObjectListing[]> {
+    yield* (await this.#store()).list(request);
+  }
+
+  async delete(request: { keys: readonly string[]; signal?: AbortSignal | undefined }): Promise<void> {
+    return (await this.#store()).delete(request);
+  }
+
+  async presign(request: { key: string; expiresS: number }): Promise<string> {
+    return (await this.#store()).presign(request);
+  }
+
+  async probeConditionalWrites(request: {
+    prefix: string;
+    signal?: AbortSignal | undefined;
+  }): Promise<ConditionalWrites> {
+    return (await this.#store()).probeConditionalWrites(request);
+  }
+
+  async close(): Promise<void> {
+    await (await this.#loading)?.close();
+  }
+}

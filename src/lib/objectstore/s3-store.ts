@@ -1,0 +1,53 @@
+// An S3 store as the library uses it: an engine, and around it, from the inside, the GET budget and the retries. Loaded
+// only when a request goes to an S3 store.
+import type { Clock } from '../base/clock.ts';
+import type { Metrics } from '../base/metrics.ts';
+import type { Random } from '../base/random.ts';
+import { BudgetedObjectStore } from './budget.ts';
+import { GetGate } from './get-gate.ts';
+import type { ObjectStore } from './object-store.ts';
+import { RequestCounter } from './request-counter.ts';
+import { RetryingObjectStore } from './retry.ts';
+import type { RetryPolicy } from './retry-policy.ts';
+import type { S3Options } from './s3-options.ts';
+import { SdkObjectStore } from './sdk.ts';
+
+export interface S3StoreOptions {
+  readonly s3: S3Options;
+  readonly engine: 'sdk' | 'undici';
+  /** Infinity: no limit. */
+  readonly getBudgetPerSec: number;
+  readonly getBudgetPerDay?: number | undefined;
+  readonly maxInflightGets: number;
+  readonly retryMaxAttempts: number;
+  readonly retryInitialBackoffMs: number;
+  /** A GET that waited so long for the budget is refused; default a minute. */
+  readonly budgetDeadlineMs?: number | undefined;
+}
+
+export interface StoreDeps {
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export function createS3Store(options: S3StoreOptions, deps: StoreDeps): ObjectStore {
+  const { metrics, clock, random } = deps;
+  const policy: RetryPolicy = {
+    attemptsMax: Math.max(1, options.retryMaxAttempts),
+    initialBackoffMs: options.retryInitialBackoffMs,
+    clock,
+    random,
+    onRetry: () => metrics.add('seekfs_store_retries_total'),
+  };
+  const gate = new GetGate({
+    getsPerSecond: options.getBudgetPerSec,
+    getsPerDayMax: options.getBudgetPerDay,
+    inflightMax: options.maxInflightGets,
+    deadlineMs: options.budgetDeadlineMs,
+    clock,
+    metrics,
+  });
+  const engine = new SdkObjectStore({ s3: options.s3, counter: new RequestCounter(metrics), partRetries: policy });
+  return new RetryingObjectStore(new BudgetedObjectStore(engine, gate), policy);
+}

@@ -1,0 +1,155 @@
+import { describe, expect, test } from 'vitest';
+import type { SeekfsError } from '../../../src/lib/base/errors.ts';
+import { Metrics } from '../../../src/lib/base/metrics.ts';
+import { GetGate, type AdmitRequest } from '../../../src/lib/objectstore/get-gate.ts';
+import { manualClock } from '../../support/manual-clock.ts';
+
+const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+function gateWith(options: {
+  getsPerSecond?: number;
+  inflightMax?: number;
+  getsPerDayMax?: number;
+  deadlineMs?: number;
+}) {
+  const clock = manualClock();
+  const metrics = new Metrics();
+  const gate = new GetGate({ getsPerSecond: Infinity, inflightMax: 1000, ...options, clock, metrics });
+  const log: string[] = [];
+  const open: (() => void)[] = [];
+  const admit = (name: string, request: AdmitRequest = { lane: 'demand' }): void => {
+    void (async () => {
+      try {
+        open.push(await gate.admit(request));
+        log.push(name);
+      } catch (error) {
+        log.push(`${name}: ${(error as SeekfsError).code}`);
+      }
+    })();
+  };
+  return { clock, metrics, gate, log, open, admit };
+}
+
+describe('GetGate', () => {
+  test('holds the rate: a burst of one second, then one by one', async () => {
+    const { clock, log, admit } = gateWith({ getsPerSecond: 4 });
+    for (let n = 0; n < 10; n += 1) admit(String(n));
+    await settled();
+    expect(log).toHaveLength(4);
+    clock.advance(250);
+    await settled();
+    expect(log).toHaveLength(5);
+    for (let step = 0; step < 8; step += 1) {
+      clock.advance(250);
+      await settled();
+    }
+    expect(log).toHaveLength(10);
+  });
+
+  test('holds the cap of what is in flight', async () => {
+    const { metrics, log, open, admit } = gateWith({ inflightMax: 2 });
+    for (const name of ['a', 'b', 'c', 'd']) admit(name);
+    await settled();
+    expect(log).toEqual(['a', 'b']);
+    expect(metrics.get('seekfs_store_inflight_gets')).toBe(2);
+    expect(metrics.get('seekfs_store_waiting_gets', { lane: 'demand' })).toBe(2);
+    open[0]!();
+    open[0]!();
+    await settled();
+    expect(log).toEqual(['a', 'b', 'c']);
+    open[1]!();
+    open[2]!();
+    await settled();
+    open[3]!();
+    expect(metrics.get('seekfs_store_inflight_gets')).toBe(0);
+  });
+
+  test('lets demand go before speculation, and a promoted GET with demand', async () => {
+    const { log, open, admit } = gateWith({ inflightMax: 1 });
+    const promotion = new AbortController();
+    admit('first');
+    admit('speculation 1', { lane: 'speculation' });
+    admit('speculation 2', { lane: 'speculation', promotion: promotion.signal });
+    admit('demand 1');
+    promotion.abort();
+    admit('demand 2');
+    for (let turn = 0; turn < 5; turn += 1) {
+      await settled();
+      open.at(-1)!();
+    }
+    expect(log).toEqual(['first', 'demand 1', 'speculation 2', 'demand 2', 'speculation 1']);
+  });
+
+  test('a GET whose signal is aborted leaves the queue', async () => {
+    const { metrics, log, open, admit } = gateWith({ inflightMax: 1 });
+    const stop = new AbortController();
+    admit('a');
+    admit('b', { lane: 'demand', signal: stop.signal });
+    admit('c');
+    stop.abort();
+    await settled();
+    open[0]!();
+    await settled();
+    expect(log).toEqual(['a', 'b: interrupted', 'c']);
+    expect(metrics.get('seekfs_store_waiting_gets', { lane: 'demand' })).toBe(0);
+  });
+
+  test('refuses what waited past the deadline, and only that', async () => {
+    const { clock, metrics, log, admit } = gateWith({ inflightMax: 1, deadlineMs: 1000 });
+    admit('a');
+    admit('b');
+    await settled();
+    clock.advance(900);
+    admit('c');
+    await settled();
+    clock.advance(100);
+    await settled();
+    expect(log).toEqual(['a', 'b: store_throttled']);
+    expect(metrics.get('seekfs_store_refused_total')).toBe(1);
+    clock.advance(900);
+    await settled();
+    expect(log).toEqual(['a', 'b: store_throttled', 'c: store_throttled']);
+  });
+
+  test('a ceiling a day refuses at once, until the next day', async () => {
+    const { clock, log, admit } = gateWith({ getsPerDayMax: 2 });
+    for (const name of ['a', 'b', 'c']) admit(name);
+    await settled();
+    expect(log.sort()).toEqual(['a', 'b', 'c: store_throttled']);
+    clock.advance(86_400_000);
+    admit('d');
+    await settled();
+    expect(log).toContain('d');
+  });
+
+  test('a store that throttles halves the rate once for a burst of refusals, and gets it back', async () => {
+    const { clock, metrics, gate, log, admit } = gateWith({ getsPerSecond: 100 });
+    for (let n = 0; n < 20; n += 1) gate.throttled();
+    expect(metrics.get('seekfs_store_get_rate_limit')).toBe(50);
+    expect(metrics.get('seekfs_store_throttled_total')).toBe(20);
+    clock.advance(1500);
+    gate.throttled();
+    expect(metrics.get('seekfs_store_get_rate_limit')).toBeLessThan(30);
+    admit('waits for the lower rate');
+    await settled();
+    expect(log).toEqual([]);
+    clock.advance(100);
+    await settled();
+    expect(log).toHaveLength(1);
+    clock.advance(30_000);
+    admit('at the full rate again');
+    await settled();
+    expect(metrics.get('seekfs_store_get_rate_limit')).toBe(100);
+  });
+
+  test('closing refuses what waits', async () => {
+    const { gate, clock, log, admit } = gateWith({ inflightMax: 1 });
+    admit('a');
+    admit('b');
+    await settled();
+    gate.close();
+    await settled();
+    expect(log).toEqual(['a', 'b: interrupted']);
+    expect(clock.sleeping).toBe(0);
+  });
+});
