@@ -9,7 +9,7 @@ import type { Metrics } from '../base/metrics.ts';
 import { MIB } from '../base/units.ts';
 import type { Disk } from '../disk/disk.ts';
 import type { LockFile } from '../disk/lock-file.ts';
-import { currentProcess, isRunning, sharesProcessNumbers, type ProcessIdentity } from '../disk/process-identity.ts';
+import { sharesProcessNumbers, type Processes, type ProcessIdentity } from '../disk/process-identity.ts';
 import { recordBytes, type RecordEntry } from '../segment/format.ts';
 import { formatSegmentName } from '../segment/names.ts';
 import { GRANULE_BYTES } from '../page/page.ts';
@@ -39,6 +39,7 @@ export interface MaintenanceParts {
   readonly disk: Disk;
   readonly set: SegmentSet;
   readonly lock: LockFile;
+  readonly processes: Processes;
   readonly capacity: CapacityGuard;
   /** For one run each, with room of their own. */
   readonly newWriter: () => LogWriter;
@@ -169,6 +170,8 @@ class Run {
   #freedBytes = 0;
   #rewrittenBytes = 0;
   #droppedRecords = 0;
+  /** Numbers of segments with copies of records that were dropped: they may never have been synced. */
+  readonly #reliedOn = new Set<number>();
 
   constructor(parts: RunParts) {
     this.#parts = parts;
@@ -200,10 +203,10 @@ class Run {
   }
 
   async #isAbandoned(segment: Segment): Promise<boolean> {
-    const { disk, set, clock } = this.#parts;
-    const self = await currentProcess();
+    const { disk, set, clock, processes } = this.#parts;
+    const self = await processes.current();
     const owner = parseOwner(segment.owner);
-    if (owner && sharesProcessNumbers(self, owner)) return !(await isRunning(owner));
+    if (owner && sharesProcessNumbers(self, owner)) return !(await processes.isRunning(owner));
     const stat = await disk.stat(join(set.directoryPath, segment.fileName)).catch(() => undefined);
     return stat !== undefined && clock.nowMs() - Number(stat.mtimeNs / 1_000_000n) > SILENT_WRITER_MS;
   }
@@ -226,7 +229,7 @@ class Run {
           : planEviction<LiveRecord, View>(views, scoreOf);
       if (!plan) return;
       const before = this.#rewrittenBytes;
-      if (!(await this.#remove(plan.victim, plan.survivors, 'evict'))) return;
+      if ((await this.#remove(plan.victim, plan.survivors, 'evict')) !== 'removed') return;
       // Damage and full disks aside this cannot be; it keeps a defect from turning into an endless loop.
       if (this.#rewrittenBytes - before >= plan.victim.fileBytes) return;
     }
@@ -244,7 +247,7 @@ class Run {
       const liveBytes = view.records.reduce((sum, { bytes }) => sum + bytes, 0);
       const sparse = liveBytes < segment.sizeBytes * LIVE_SHARE_MIN && segment.sizeBytes > liveBytes + 4096;
       if (!sparse && !merged.has(segment)) continue;
-      if (!(await this.#remove(view, view.records, 'compact'))) return;
+      if ((await this.#remove(view, view.records, 'compact')) === 'stop') return;
     }
   }
 
@@ -268,12 +271,11 @@ class Run {
       const all = recordsOf(set.index, file, item.pageId);
       const record = all.find((one) => one.segment === segment.number && one.offset === entry.offset);
       if (!record) continue;
-      const others = bitsOf(
-        all.filter((one) => one !== record),
-        Math.ceil(item.len / GRANULE_BYTES),
-      );
-      const twice = [...others.missingRuns(record.firstGranule, record.granules)].length === 0;
+      const others = all.filter((one) => one !== record);
+      const bits = bitsOf(others, Math.ceil(item.len / GRANULE_BYTES));
+      const twice = [...bits.missingRuns(record.firstGranule, record.granules)].length === 0;
       if (twice || isDead(file)) {
+        if (twice) for (const other of others) this.#reliedOn.add(other.segment);
         set.index.removeRecord(record);
         this.#droppedRecords += 1;
         continue;
@@ -283,8 +285,15 @@ class Run {
     return { segment, fileBytes: segment.sizeBytes, records };
   }
 
-  /** Writes the survivors again, makes them durable, and removes the segment; false when that must not go on. */
-  async #remove(view: View, survivors: readonly LiveRecord[], why: 'evict' | 'compact'): Promise<boolean> {
+  /**
+   * Writes the survivors again, makes them durable, and removes the segment. Compaction keeps a segment that it cannot
+   * read now; eviction does not, or one bad sector would end all evictions.
+   */
+  async #remove(
+    view: View,
+    survivors: readonly LiveRecord[],
+    why: 'evict' | 'compact',
+  ): Promise<'removed' | 'kept' | 'stop'> {
     const { set, disk, rewriter, writer, retention, metrics, stillHeld, clock } = this.#parts;
     const kept = new Set<LiveRecord>();
     for (const live of survivors) {
@@ -294,14 +303,16 @@ class Run {
       );
       const rewritten = indexed ? await rewriter.rewrite(live.record, live.file, live.item) : 'written';
       if (rewritten === 'written') kept.add(live);
-      else if (rewritten === 'no-room' && why === 'compact') return false;
+      else if (rewritten === 'no-room' && why === 'compact') return 'stop';
+      else if (rewritten === 'failed' && why === 'compact') return 'kept';
       if (!indexed || rewritten !== 'written') continue;
       this.#rewrittenBytes += live.bytes;
       // Somebody waits for an eviction; compaction has time, and leaves the disk to readers.
       if (why === 'compact') await clock.sleep((live.bytes / COMPACT_BYTES_PER_SEC) * 1000);
     }
     await writer.sync();
-    if (!(await stillHeld())) return false;
+    await this.#syncReliedOn();
+    if (!(await stillHeld())) return 'stop';
     await disk.remove(join(set.directoryPath, view.segment.fileName)).catch((error: unknown) => {
       if (systemErrorCode(error) !== 'ENOENT') throw error;
     });
@@ -314,7 +325,18 @@ class Run {
     this.#removedSegments += 1;
     this.#freedBytes += view.fileBytes;
     metrics.add('seekfs_l2_evicted_bytes_total', view.fileBytes);
-    return true;
+    return 'removed';
+  }
+
+  async #syncReliedOn(): Promise<void> {
+    if (this.#reliedOn.size === 0) return;
+    const { set, disk } = this.#parts;
+    for (const number of this.#reliedOn) {
+      const segment = set.get(number);
+      if (segment) await set.withFile(segment, (file) => file.sync());
+    }
+    await disk.syncDirectory(set.directoryPath);
+    this.#reliedOn.clear();
   }
 }
 

@@ -9,7 +9,7 @@ import type { Metrics } from '../base/metrics.ts';
 import type { Random } from '../base/random.ts';
 import type { Disk } from '../disk/disk.ts';
 import { LockFile } from '../disk/lock-file.ts';
-import { currentProcess } from '../disk/process-identity.ts';
+import { systemProcesses, type Processes } from '../disk/process-identity.ts';
 import { CapacityGuard, type Purpose } from './capacity.ts';
 import { rememberedCapacity } from './capacity-file.ts';
 import { LogWriter } from './log-writer.ts';
@@ -39,6 +39,8 @@ export interface SegmentStoreOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
+  /** Default: those of this machine. */
+  readonly processes?: Processes | undefined;
 }
 
 /** Folders and files of a cache directory. */
@@ -53,11 +55,11 @@ export function layoutOf(directoryPath: string): { segments: string; lock: strin
 /** Never fails for what is on disk: a directory that is missing, unreadable or damaged is an empty cache. */
 export async function openSegmentStore(options: SegmentStoreOptions): Promise<SegmentStore> {
   await loadCrc32c();
-  const { disk, memory, metrics, log, clock, random } = options;
+  const { disk, memory, metrics, log, clock, random, processes = systemProcesses } = options;
   // One for all who read: a broken disk is one warning, whoever meets it first.
   const once = new OnceLogger(log);
   const layout = layoutOf(options.directoryPath);
-  const owner = JSON.stringify(await currentProcess());
+  const owner = JSON.stringify(await processes.current());
   const set = new SegmentSet({ disk, directoryPath: layout.segments, index: new RecordIndex(), metrics, log: once });
   const keys = new FileKeys();
   const reader = new RecordReader({ set, metrics, log: once });
@@ -77,7 +79,8 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
   const maintenance = new Maintenance({
     disk,
     set,
-    lock: new LockFile({ disk, directory: layout.lock, clock }),
+    lock: new LockFile({ disk, directory: layout.lock, clock, processes }),
+    processes,
     capacity,
     newWriter: () => newWriter('rewrite'),
     newRewriter: (writer) => new Rewriter({ set, reader, writer, memory, clock }),

@@ -7,15 +7,18 @@ import type { LogWriter } from './log-writer.ts';
 import { encodeItem, PAGE_RECORD_KIND, type FileKey, type PageItem } from './page-key.ts';
 import { bitsOf, planPieces, recordsOf, type Piece } from './pieces.ts';
 import type { IndexedRecord } from './record-index.ts';
-import type { RecordReader } from './record-reader.ts';
+import type { RecordReader, Unread } from './record-reader.ts';
 import type { SegmentSet } from './segment-set.ts';
 
 /** Granules that are copied at a time when the memory limit leaves nothing. */
 const OWN_GRANULES = 8;
 const BLOCKS_PER_GRANULE = GRANULE_BYTES / CHECK_BLOCK_BYTES;
 
-/** `unreadable`: damaged or gone meanwhile; `no-room`: the bounds of the cache are reached. */
-export type Rewritten = 'written' | 'unreadable' | 'no-room';
+/**
+ * `damaged`, or gone meanwhile; `failed`: the disk does not give it now, later it may; `no-room`: the bounds of the cache
+ * are reached.
+ */
+export type Rewritten = 'written' | 'damaged' | 'failed' | 'no-room';
 
 export interface RewriterParts {
   readonly set: SegmentSet;
@@ -71,7 +74,7 @@ export class Rewriter {
   ): Promise<Rewritten | 'no-memory'> {
     const { memory, reader, writer, clock } = this.#parts;
     const pieces = planPieces(old, span);
-    if (!pieces) return 'unreadable';
+    if (!pieces) return 'damaged';
     const lengths = Array.from({ length: span.count }, (_, index) => granuleLength(page, span.first + index));
     // Never in line behind readers: they may wait for slabs of the write queue, which waits for the room that is made here.
     const slabs = await memory.acquire(lengths, { lane: 'speculation' });
@@ -81,7 +84,8 @@ export class Rewriter {
       const payloadBytes = lengths.reduce((sum, length) => sum + length, 0);
       const blockCrcs = new Uint32Array(Math.ceil(payloadBytes / CHECK_BLOCK_BYTES));
       for (const piece of pieces) {
-        if (!(await readPiece(reader, page, file, { piece, span, payload, blockCrcs }))) return 'unreadable';
+        const read = await readPiece(reader, page, file, { piece, span, payload, blockCrcs });
+        if (read !== true) return read === 'failed' ? 'failed' : 'damaged';
       }
       const item = encodeItem({ ...itemFields(page), firstGranule: span.first });
       const { group } = file;
@@ -106,14 +110,15 @@ async function readPiece(
   page: Page,
   file: FileKey,
   into: { piece: Piece; span: GranuleSpan; payload: readonly Buffer[]; blockCrcs: Uint32Array },
-): Promise<boolean> {
+): Promise<true | Unread> {
   const { piece, span, payload, blockCrcs } = into;
   const known = await reader.head(piece.record, page, file);
-  if (typeof known === 'string') return false;
+  if (typeof known === 'string') return known;
   const at = piece.first - span.first;
   const buffers = payload.slice(at, at + piece.count);
   const firstBlock = (piece.first - piece.record.firstGranule) * BLOCKS_PER_GRANULE;
-  if ((await reader.blocks(piece.record, known.head, firstBlock, buffers)) !== true) return false;
+  const read = await reader.blocks(piece.record, known.head, firstBlock, buffers);
+  if (read !== true) return read;
   const blocks = Math.ceil(buffers.reduce((sum, bytes) => sum + bytes.length, 0) / CHECK_BLOCK_BYTES);
   blockCrcs.set(known.head.blockCrcs.subarray(firstBlock, firstBlock + blocks), at * BLOCKS_PER_GRANULE);
   return true;

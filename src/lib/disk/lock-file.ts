@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { systemClock, type Clock } from '../base/clock.ts';
 import { SeekfsError, systemErrorCode, wrapSystemError } from '../base/errors.ts';
 import type { Disk, DiskFile } from './disk.ts';
-import { currentProcess, isRunning, sharesProcessNumbers, type ProcessIdentity } from './process-identity.ts';
+import { sharesProcessNumbers, systemProcesses, type Processes, type ProcessIdentity } from './process-identity.ts';
 
 const GENERATIONS_KEPT = 16;
 const HEARTBEAT_BYTES = 16;
@@ -47,6 +47,7 @@ export interface LockFileOptions {
   readonly clock?: Clock | undefined;
   /** Tests stand in for another host or container with it. */
   readonly identity?: ProcessIdentity | undefined;
+  readonly processes?: Processes | undefined;
 }
 
 function generationOf(name: string): number | undefined {
@@ -77,6 +78,7 @@ export class LockFile {
   readonly #directory: string;
   readonly #clock: Clock;
   readonly #identity: ProcessIdentity | undefined;
+  readonly #processes: Processes;
   /** The heartbeat of a holder that cannot be asked for, and since when it has not moved. */
   #seen: { readonly generation: number; readonly heartbeat: string; readonly sinceMs: number } | undefined;
 
@@ -85,6 +87,7 @@ export class LockFile {
     this.#directory = options.directory;
     this.#clock = options.clock ?? systemClock;
     this.#identity = options.identity;
+    this.#processes = options.processes ?? systemProcesses;
   }
 
   /**
@@ -163,7 +166,7 @@ export class LockFile {
 
   async #isHeld(generation: number, record: LockRecord, self: ProcessIdentity): Promise<boolean> {
     if (record.released) return false;
-    if (record.holder && sharesProcessNumbers(self, record.holder)) return isRunning(record.holder);
+    if (record.holder && sharesProcessNumbers(self, record.holder)) return this.#processes.isRunning(record.holder);
     const nowMs = this.#clock.monotonicMs();
     if (this.#seen?.generation !== generation || this.#seen.heartbeat !== record.heartbeat) {
       this.#seen = { generation, heartbeat: record.heartbeat, sinceMs: nowMs };
@@ -172,7 +175,7 @@ export class LockFile {
   }
 
   async #tryAcquire(): Promise<HeldLock | undefined> {
-    const self = this.#identity ?? (await currentProcess());
+    const self = this.#identity ?? (await this.#processes.current());
     const generations = await this.#generations();
     const highest = generations.at(-1);
     if (highest !== undefined) {
@@ -182,13 +185,20 @@ export class LockFile {
     const generation = (highest ?? 0) + 1;
     const file = await this.#create(generation, self);
     if (!file) return undefined;
-    if ((await this.#generations()).at(-1) !== generation) {
-      await file.close();
-      await this.#disk.remove(this.#path(generation)).catch(() => undefined);
-      return undefined;
+    const held = this.#held(generation, file);
+    try {
+      if ((await this.#generations()).at(-1) === generation) {
+        await this.#sweep(generation);
+        return held;
+      }
+    } catch (error) {
+      // This process lives on: unless it gives back what it got, nobody would ever get the lock.
+      await held.release().catch(() => undefined);
+      throw error;
     }
-    await this.#sweep(generation);
-    return this.#held(generation, file);
+    await held.release();
+    await this.#disk.remove(this.#path(generation)).catch(() => undefined);
+    return undefined;
   }
 
   /** The open record of a generation that this process created; undefined when another was first. */

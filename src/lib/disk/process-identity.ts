@@ -39,6 +39,17 @@ export function currentProcess(): Promise<ProcessIdentity> {
   return current;
 }
 
+/** Who this process is and who else runs: a seam, so that a test can stand in for processes that die. */
+export interface Processes {
+  current(): Promise<ProcessIdentity>;
+  isRunning(identity: ProcessIdentity): Promise<boolean>;
+}
+
+export const systemProcesses: Processes = {
+  current: () => currentProcess(),
+  isRunning: (identity) => isRunning(identity),
+};
+
 /** May this process be asked about that one by its number? */
 export function sharesProcessNumbers(self: ProcessIdentity, other: ProcessIdentity): boolean {
   return self.bootId === other.bootId && self.pidNamespace === other.pidNamespace;

@@ -8,6 +8,8 @@ import { LockFile } from '../../../src/lib/disk/lock-file.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { currentProcess } from '../../../src/lib/disk/process-identity.ts';
 import { compileForNode } from '../../support/compiled.ts';
+import { CrashDisk } from '../../support/crash-disk.ts';
+import { FaultDisk } from '../../support/fault-disk.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -35,6 +37,22 @@ describe('LockFile', () => {
     expect(await next!.stillHeld()).toBe(true);
     expect(await held!.stillHeld()).toBe(false);
     await next!.release();
+  });
+
+  test('is not kept by a process whose disk failed while it took it', async () => {
+    const faulty = new FaultDisk(new CrashDisk());
+    const lock = new LockFile({ disk: faulty, directory: '/lock' });
+    await (await lock.tryAcquire())!.release();
+    for (let skip = 0; skip < 11; skip += 1) {
+      faulty.fail({ code: 'EIO', skip, times: 1 });
+      const held = await lock.tryAcquire().catch(() => undefined);
+      faulty.heal();
+      await held?.release();
+      const again = await lock.tryAcquire();
+      expect(again, `after operation ${skip} failed`).toBeDefined();
+      await again!.release();
+    }
+    expect(faulty.fired).toBe(11);
   });
 
   test('says who holds it when the wait is over', async () => {
