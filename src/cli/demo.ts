@@ -121,6 +121,7 @@ export class Demo {
 
   async #publishCopied(): Promise<string> {
     const objects = this.#path('store', 'namespaces', 'demo', 'files');
+    await mkdir(objects, { recursive: true });
     await copyFile(this.#path('labels.csv'), join(objects, 'labels.csv'));
     await this.#seekfs(['manifest', 'gen', 'demo', 'labels.csv']);
     const { stdout } = await this.#seekfs(['cat', 'demo', 'labels.csv', '--at', '2']);
