@@ -99,7 +99,14 @@ export class Auto implements Policy {
     if (this.#periodReads < Math.max(PERIOD_READS_MIN, this.#miniCapacity * PERIOD_READS_PER_PAGE)) return;
     const best = this.#contenders.reduce((a, b) => (b.hits > a.hits ? b : a));
     const leadMin = this.#reads * LEAD_SHARE_MIN + Math.sqrt(this.#reads);
-    if (best.hits - this.#current.hits > leadMin) this.#current = best;
+    if (best.hits - this.#current.hits > leadMin) {
+      if (best === this.#retain) {
+        // In miniature it began empty; to hit as much it must let go of what is stored and not read.
+        this.#beginAnew();
+        return;
+      }
+      this.#current = best;
+    }
     // What `retain` would hit depends on what it happens to hold: where it loses, it gets another chance to begin.
     if (best.hits - this.#retain.hits > leadMin) this.#retain.mini.restart();
     for (const each of this.#contenders) each.hits /= 2;

@@ -41,6 +41,13 @@ describe('shuffled epochs with a cache of half the data', () => {
   });
 });
 
+test('`auto` goes from skewed traffic to the epochs of a data set, of which it keeps as much as fits', () => {
+  const skewed = zipfTrace({ pages: 100_000, exponent: 1, reads: 200_000, seed: 1 });
+  const epochs = epochsTrace({ pages: 20_000, epochs: 6, seed: 3, firstPage: 200_000 });
+  const { hits } = simulate(concatTraces(skewed, epochs), { policy: 'auto', capacityPages: 5000 });
+  expect(hitPercent(hits, hits.length - 40_000)).toBeGreaterThanOrEqual(20);
+});
+
 describe('Zipf(1.0) over 100,000 pages at 5 % capacity', () => {
   const pages = 100_000;
   const capacityPages = pages / 20;
