@@ -2,7 +2,7 @@
 // Field names are the interop contract (docs/format/manifest.md); what an entry looks like is in entry-json.ts.
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip, createGzip } from 'node:zlib';
-import { SeekfsError, systemErrorCode, throwIfAborted, wrapSystemError } from '../base/errors.ts';
+import { SeekfsError, systemErrorCode, throwIfAborted } from '../base/errors.ts';
 import { GIB, MIB } from '../base/units.ts';
 import { encodeEntry, parseDigest, parseEntry, parseInteger, parseObject, parsePath, parseText } from './entry-json.ts';
 import { ManifestScan } from './json-scan.ts';
@@ -95,34 +95,65 @@ export async function decodeManifest(
       await options.onBatch?.();
     }
   } catch (error) {
-    if (error instanceof SeekfsError) throw error;
-    throw translate(error);
+    const code = systemErrorCode(error) ?? '';
+    // Anything else was thrown by the source or by the caller, who knows what it means.
+    if (!code.startsWith('Z_')) throw error;
+    throw new SeekfsError('manifest_invalid', `the manifest is no whole gzip stream: ${code}`, { cause: error });
   }
   scan.end();
   return parseHeader(members);
 }
 
+class FilesReached extends Error {}
+
+/**
+ * The index that a manifest names, from the first bytes of the object: nothing of the files is parsed. Undefined where
+ * there is none, or where it cannot be told; what is wrong with the manifest is found by whoever decodes it.
+ */
+export async function peekIndex(packed: Uint8Array): Promise<PublishedIndex | undefined> {
+  let index: unknown;
+  const scan = new ManifestScan({
+    member: (name, value) => {
+      if (name === 'index') index = value;
+    },
+    beginFiles: () => {
+      throw new FilesReached();
+    },
+    file: () => undefined,
+  });
+  const unpack = createGunzip({ chunkSize: 64 * 1024 });
+  pipeline(Readable.from([packed], { objectMode: true }), unpack, ignoreEnd);
+  let unpackedBytes = 0;
+  try {
+    for await (const chunk of unpack as AsyncIterable<Buffer>) {
+      scan.push(chunk);
+      unpackedBytes += chunk.length;
+      if (index !== undefined || unpackedBytes > UNPACKED_BYTES_ALWAYS) break;
+    }
+  } catch {
+    // The end of the bytes, or of what is to be seen.
+  }
+  try {
+    return parseIndex(index);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Both ends of a pipeline are destroyed with its error, which whoever reads the last one gets thrown. */
 function ignoreEnd(): void {}
-
-function translate(error: unknown): SeekfsError {
-  const code = systemErrorCode(error) ?? '';
-  if (code.startsWith('Z_')) {
-    return new SeekfsError('manifest_invalid', `the manifest is no whole gzip stream: ${code}`, { cause: error });
-  }
-  return wrapSystemError(error, 'decode the manifest');
-}
 
 function encodeHead(header: ManifestHeader): string {
   const fields = {
     version: header.version,
     parents: header.parents,
-    tombstones: header.tombstones,
     created_at: header.createdAtS,
     ...(header.publishId === undefined ? {} : { publish_id: header.publishId }),
     ...(header.index
       ? { index: { key: header.index.key, digest: header.index.digest, size: header.index.sizeBytes } }
       : {}),
+    // Last, because they may be many: what comes before is found in the first bytes of the object.
+    tombstones: header.tombstones,
   };
   return `${JSON.stringify(fields).slice(0, -1)},"files":[`;
 }

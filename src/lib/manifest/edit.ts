@@ -27,15 +27,17 @@ export interface EditCounts {
 }
 
 export interface AppliedEdit {
-  readonly entries: readonly FileEntry[];
   readonly tombstones: readonly string[];
   readonly counts: EditCounts;
-  readonly totalBytes: number;
   readonly isChanged: boolean;
 }
 
-/** Entries of the base that the edit has no say about are yielded as they are. */
-export async function applyEdit(base: PinnedVersion | undefined, edit: ManifestEdit): Promise<AppliedEdit> {
+/** Gives the entries of the next version to `take`, in order. Those that the edit has no say about are as they were. */
+export async function applyEdit(
+  base: PinnedVersion | undefined,
+  edit: ManifestEdit,
+  take: (entry: FileEntry) => Promise<void> | void,
+): Promise<AppliedEdit> {
   const upserts = [...edit.upserts].sort((a, b) => comparePaths(a.path, b.path));
   for (let index = 1; index < upserts.length; index += 1) {
     if (upserts[index]!.path === upserts[index - 1]!.path) {
@@ -43,7 +45,6 @@ export async function applyEdit(base: PinnedVersion | undefined, edit: ManifestE
     }
   }
   const removals = new Set(edit.removals);
-  const entries: FileEntry[] = [];
   const tombstones: string[] = [];
   const counts = {
     addedFiles: 0,
@@ -55,29 +56,29 @@ export async function applyEdit(base: PinnedVersion | undefined, edit: ManifestE
     removedBytes: 0,
     carriedBytes: 0,
   };
-  let totalBytes = 0;
-  const keep = (entry: FileEntry, as: 'added' | 'changed' | 'carried'): void => {
-    entries.push(entry);
-    totalBytes += entry.sizeBytes;
+  const keep = (entry: FileEntry, as: 'added' | 'changed' | 'carried'): Promise<void> | void => {
     counts[`${as}Files`] += 1;
     counts[`${as}Bytes`] += entry.sizeBytes;
+    return take(entry);
   };
   let next = 0;
   for await (const old of base?.list() ?? []) {
-    while (next < upserts.length && comparePaths(upserts[next]!.path, old.path) < 0) keep(upserts[next++]!, 'added');
+    while (next < upserts.length && comparePaths(upserts[next]!.path, old.path) < 0)
+      await keep(upserts[next++]!, 'added');
     const upsert = upserts[next];
     if (upsert?.path === old.path) {
       next += 1;
-      keep(upsert, encodeEntry(upsert) === encodeEntry(old) ? 'carried' : 'changed');
+      await keep(upsert, encodeEntry(upsert) === encodeEntry(old) ? 'carried' : 'changed');
     } else if (edit.replace || removals.has(old.path)) {
       tombstones.push(old.path);
       counts.removedFiles += 1;
       counts.removedBytes += old.sizeBytes;
     } else {
-      keep(old, 'carried');
+      const taken = keep(old, 'carried');
+      if (taken) await taken;
     }
   }
-  while (next < upserts.length) keep(upserts[next++]!, 'added');
+  while (next < upserts.length) await keep(upserts[next++]!, 'added');
   const isChanged = counts.addedFiles + counts.changedFiles + counts.removedFiles > 0;
-  return { entries, tombstones, counts, totalBytes, isChanged };
+  return { tombstones, counts, isChanged };
 }

@@ -13,6 +13,8 @@ const MEMBERS_MAX = 1000;
 export interface ScanVisitor {
   /** A top-level member other than `files`. */
   member(name: string, value: unknown): void;
+  /** The members before `files` have come. */
+  beginFiles?(): void;
   /** An element of `files`, in document order. */
   file(value: unknown): void;
 }
@@ -110,6 +112,7 @@ export class ManifestScan {
         if (this.#name !== 'files') return this.#begin('member', at);
         if (byte !== OPEN_ARRAY) throw malformed('"files" is no array');
         this.#state = 'element or end';
+        this.#visitor.beginFiles?.();
         return at + 1;
       case 'element or end':
       case 'element':

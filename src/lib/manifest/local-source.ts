@@ -106,6 +106,12 @@ async function hashBlocks(open: DiskFile, file: LocalFile, feed: BlockFeed, opti
   return undefined;
 }
 
+async function readBlock(open: DiskFile, file: LocalFile, off: number, end: number): Promise<Buffer> {
+  const block = Buffer.allocUnsafe(Math.max(0, Math.min(FEED_BLOCK_BYTES, end - off)));
+  if (block.length > 0) await readFully(open, file, block, off);
+  return block;
+}
+
 /** The file again, every granule (or smaller page) checked against its CRC of the first reading. */
 function secondReading(disk: Disk, file: LocalFile, checksums: Checksums, pageSizeBytes: number): PutSource {
   const { sizeBytes } = file.stat;
@@ -123,14 +129,18 @@ function secondReading(disk: Disk, file: LocalFile, checksums: Checksums, pageSi
         // Engines ask for parts; the units at both ends are read whole to be compared.
         const start = Math.floor(range.off / unitBytes) * unitBytes;
         const end = Math.min(sizeBytes, Math.ceil(rangeEnd(range) / unitBytes) * unitBytes);
+        // The next block is read while the store takes this one.
+        let next = readBlock(open, file, start, end);
         for (let off = start; off < end; off += FEED_BLOCK_BYTES) {
-          const block = Buffer.allocUnsafe(Math.min(FEED_BLOCK_BYTES, end - off));
-          await readFully(open, file, block, off);
+          const block = await next;
+          next = readBlock(open, file, off + FEED_BLOCK_BYTES, end);
+          next.catch(() => undefined);
           for (let at = 0; at < block.length; at += unitBytes) {
             if (crc32c(block.subarray(at, at + unitBytes)) !== crcs[(off + at) / unitBytes]) throw changed(file);
           }
           yield block.subarray(Math.max(0, range.off - off), Math.min(block.length, rangeEnd(range) - off));
         }
+        await next;
         checkSame(file, await open.stat());
       } finally {
         await open.close();

@@ -1,15 +1,19 @@
-// Opens one immutable version for reading. HEAD is read each time it is asked for and never cached; manifests are kept
-// in a local directory, checked by digest, so that a version that was opened once costs no request ever after.
+// Opens one immutable version for reading. HEAD is read each time it is asked for and never cached; compiled indexes of
+// manifests are kept in a local directory, so that a version that was opened once costs no request ever after.
 import { createHash } from 'node:crypto';
+import { loadCrc32c } from '../base/crc32c.ts';
 import { isSeekfsError, SeekfsError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
-import { decodeManifest, MANIFEST_BYTES_MAX } from './codec.ts';
+import { MANIFEST_BYTES_MAX, peekIndex } from './codec.ts';
 import { readHead } from './head.ts';
+import { compileIndex } from './index-compile.ts';
+import type { IndexSpool } from './index-spool.ts';
+import { IndexVersion } from './index-version.ts';
 import { checkNamespace, manifestKey } from './key-layout.ts';
-import { lookupCached, storeCached } from './manifest-cache.ts';
-import { comparePaths } from './path-order.ts';
-import type { FileEntry, ManifestHeader, PinnedVersion, VersionSelector } from './types.ts';
+import { ManifestCache } from './manifest-cache.ts';
+import { RecoveringVersion } from './recovering-version.ts';
+import type { PinnedVersion, PublishedIndex, VersionSelector } from './types.ts';
 
 export interface PinDeps {
   readonly store: ObjectStore;
@@ -17,6 +21,8 @@ export interface PinDeps {
   readonly cachePath: string | undefined;
   readonly log: Logger;
 }
+
+const DIGEST_SLICE_BYTES = 8 * 1024 * 1024;
 
 /**
  * Resolves the selector and opens that version: one meta GET for HEAD where it is asked for, one for the manifest
@@ -57,129 +63,130 @@ export async function pinVersion(
 export async function openVersion(
   deps: PinDeps,
   ns: string,
-  wanted: { readonly version: number; readonly digest?: string | undefined },
+  wanted: WantedVersion,
   signal?: AbortSignal,
 ): Promise<PinnedVersion> {
-  const slot = { cachePath: deps.cachePath, storeUrl: deps.store.url, ns, version: wanted.version };
-  const cached = await lookupCached(slot, wanted.digest);
-  if (cached) return decode(ns, wanted.version, cached);
-  let bytes: Buffer;
-  try {
-    ({ bytes } = await deps.store.getWhole({
-      key: manifestKey(ns, wanted.version),
-      sizeBytesMax: MANIFEST_BYTES_MAX,
-      purpose: 'meta',
-      signal,
-    }));
-  } catch (error) {
-    if (!isSeekfsError(error, 'object_not_found')) throw error;
-    throw new SeekfsError(
-      'version_not_found',
-      `namespace ${ns} has no version ${wanted.version} in ${deps.store.url}`,
-      {
-        cause: error,
-        details: { ns, version: wanted.version },
-      },
-    );
+  await loadCrc32c();
+  const { version } = wanted;
+  const cache = new ManifestCache({ cachePath: deps.cachePath, storeUrl: deps.store.url, ns }, deps.log);
+  const cached = await cache.find(version, wanted.digest);
+  if (cached) {
+    const { digest } = cached;
+    const reopen = async (): Promise<PinnedVersion> => {
+      await cache.forget(version, digest);
+      deps.log.log('warn', `the cached manifest of version ${version} of ${ns} was damaged and is read anew`);
+      return fetchVersion(deps, cache, { ns, version, digest }, signal);
+    };
+    try {
+      const first = await IndexVersion.open({ ns, digest }, cached.source);
+      if (first.version === version) return new RecoveringVersion(first, reopen);
+      await first.close();
+    } catch (error) {
+      if (!isSeekfsError(error, 'cache_corrupt')) throw error;
+    }
+    return reopen();
   }
-  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  return fetchVersion(deps, cache, { ns, ...wanted }, signal);
+}
+
+interface WantedVersion {
+  readonly version: number;
+  readonly digest?: string | undefined;
+}
+
+async function fetchVersion(
+  deps: PinDeps,
+  cache: ManifestCache,
+  wanted: WantedVersion & { readonly ns: string },
+  signal: AbortSignal | undefined,
+): Promise<PinnedVersion> {
+  const { ns, version } = wanted;
+  const bytes = await fetchManifest(deps, ns, version, signal);
+  const digest = await digestOf(bytes);
   if (wanted.digest !== undefined && digest !== wanted.digest) {
     throw new SeekfsError(
       'manifest_invalid',
-      `the manifest of version ${wanted.version} of ${ns} has the digest ${digest}, ${wanted.digest} was expected`,
-      { details: { ns, version: wanted.version, expected: wanted.digest, actual: digest } },
+      `the manifest of version ${version} of ${ns} has the digest ${digest}, ${wanted.digest} was expected`,
+      { details: { ns, version, expected: wanted.digest, actual: digest } },
     );
   }
-  const pinned = await decode(ns, wanted.version, { bytes, digest });
-  await storeCached(slot, { bytes, digest }, deps.log);
-  return pinned;
+  const published = await peekIndex(bytes);
+  if (published) {
+    const { spool, result } = await cache.write((spool) => fetchIndex(deps, published, spool, signal));
+    const opened = result ? await openSpooled(spool, { ns, version, digest }) : undefined;
+    if (opened) {
+      await cache.keep(spool, version, digest);
+      return opened;
+    }
+    await spool.drop();
+    deps.log.log(
+      'warn',
+      `the published index ${published.key} is not what the manifest says; it is built from the manifest`,
+    );
+  }
+  const { spool } = await cache.write((spool) => compileIndex({ ns, version, bytes }, spool, signal));
+  const opened = await IndexVersion.open({ ns, digest }, await spool.source());
+  await cache.keep(spool, version, digest);
+  return opened;
 }
 
-async function decode(
-  ns: string,
-  version: number,
-  manifest: { readonly bytes: Uint8Array; readonly digest: string },
-): Promise<PinnedVersion> {
-  const entries: FileEntry[] = [];
-  const header = await decodeManifest(manifest.bytes, { onEntry: (entry) => entries.push(entry) });
-  if (header.version !== version) {
-    throw new SeekfsError(
-      'manifest_invalid',
-      `the manifest of version ${version} of ${ns} says it is version ${header.version}`,
-    );
+async function fetchManifest(deps: PinDeps, ns: string, version: number, signal?: AbortSignal): Promise<Buffer> {
+  try {
+    const key = manifestKey(ns, version);
+    const object = await deps.store.getWhole({ key, sizeBytesMax: MANIFEST_BYTES_MAX, purpose: 'meta', signal });
+    return object.bytes;
+  } catch (error) {
+    if (!isSeekfsError(error, 'object_not_found')) throw error;
+    throw new SeekfsError('version_not_found', `namespace ${ns} has no version ${version} in ${deps.store.url}`, {
+      cause: error,
+      details: { ns, version },
+    });
   }
-  return new MemoryVersion({ ns, digest: manifest.digest, header, entries });
 }
 
-/** A version whose entries are all in memory. */
-class MemoryVersion implements PinnedVersion {
-  readonly ns: string;
-  readonly digest: string;
-  readonly header: ManifestHeader;
-  readonly #entries: readonly FileEntry[];
-  readonly #byPath = new Map<string, FileEntry>();
-  readonly totalBytes: number;
-
-  constructor(parts: { ns: string; digest: string; header: ManifestHeader; entries: FileEntry[] }) {
-    this.ns = parts.ns;
-    this.digest = parts.digest;
-    this.header = parts.header;
-    this.#entries = parts.entries.sort((a, b) => comparePaths(a.path, b.path));
-    let totalBytes = 0;
-    for (const entry of this.#entries) {
-      if (this.#byPath.has(entry.path)) {
-        throw new SeekfsError(
-          'manifest_invalid',
-          `the manifest is malformed: path ${JSON.stringify(entry.path)} is there twice`,
-        );
-      }
-      this.#byPath.set(entry.path, entry);
-      totalBytes += entry.sizeBytes;
-    }
-    if (!Number.isSafeInteger(totalBytes)) throw new SeekfsError('manifest_invalid', 'the manifest has too many bytes');
-    this.totalBytes = totalBytes;
+/** In slices, so that the event loop is held for a few milliseconds at a time. */
+export async function digestOf(bytes: Uint8Array): Promise<string> {
+  const hash = createHash('sha256');
+  for (let at = 0; at < bytes.length; at += DIGEST_SLICE_BYTES) {
+    if (at > 0) await new Promise((resolve) => setImmediate(resolve));
+    hash.update(bytes.subarray(at, at + DIGEST_SLICE_BYTES));
   }
+  return `sha256:${hash.digest('hex')}`;
+}
 
-  get version(): number {
-    return this.header.version;
+/** @returns whether the object is there, whole, and has its digest */
+async function fetchIndex(
+  deps: PinDeps,
+  index: PublishedIndex,
+  spool: IndexSpool,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const hash = createHash('sha256');
+  const write = (chunk: Uint8Array): Promise<void> => {
+    const bytes = Buffer.from(chunk);
+    hash.update(bytes);
+    return spool.append([bytes]);
+  };
+  try {
+    const range = { off: 0, len: index.sizeBytes };
+    await deps.store.getRange({ key: index.key, range, purpose: 'meta', signal }, { write });
+  } catch (error) {
+    if (isSeekfsError(error, 'object_not_found') || isSeekfsError(error, 'range_not_satisfiable')) return false;
+    throw error;
   }
+  return `sha256:${hash.digest('hex')}` === index.digest;
+}
 
-  get fileCount(): number {
-    return this.#entries.length;
+async function openSpooled(
+  spool: IndexSpool,
+  identity: { ns: string; version: number; digest: string },
+): Promise<PinnedVersion | undefined> {
+  try {
+    const opened = await IndexVersion.open(identity, await spool.source());
+    if (opened.version === identity.version) return opened;
+    await opened.close();
+  } catch (error) {
+    if (!isSeekfsError(error, 'cache_corrupt')) throw error;
   }
-
-  lookup(path: string): Promise<FileEntry> {
-    const entry = this.#byPath.get(path);
-    if (entry) return Promise.resolve(entry);
-    return Promise.reject(
-      new SeekfsError('path_not_found', `version ${this.version} of ${this.ns} has no file ${path}`, {
-        details: { ns: this.ns, path, version: this.version },
-      }),
-    );
-  }
-
-  async *list(
-    options: { prefix?: string | undefined; startAfter?: string | undefined } = {},
-  ): AsyncIterable<FileEntry> {
-    const { prefix = '', startAfter } = options;
-    let low = 0;
-    let high = this.#entries.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const { path } = this.#entries[middle]!;
-      const isBefore =
-        comparePaths(path, prefix) < 0 || (startAfter !== undefined && comparePaths(path, startAfter) <= 0);
-      if (isBefore) low = middle + 1;
-      else high = middle;
-    }
-    for (let index = low; index < this.#entries.length; index += 1) {
-      const entry = this.#entries[index]!;
-      if (!entry.path.startsWith(prefix)) return;
-      yield entry;
-    }
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
+  return undefined;
 }

@@ -2,16 +2,19 @@
 // follows by If-Match. Whoever finds a valid v-{n+1} behind a HEAD at n moves HEAD for it; whoever loses the race plans
 // its change again on the version that won. An outcome that nobody told us is read back.
 import { createHash } from 'node:crypto';
+import type { ByteRange } from '../base/byte-range.ts';
 import type { Clock } from '../base/clock.ts';
 import { isSeekfsError, SeekfsError, throwIfAborted } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
-import { encodeManifest } from './codec.ts';
-import { applyEdit, type EditCounts, type ManifestEdit } from './edit.ts';
+import { draftVersion } from './draft.ts';
+import type { EditCounts, ManifestEdit } from './edit.ts';
 import { readHead, swapHead, type HeadState } from './head.ts';
 import { openIntent, type Lease } from './intents.ts';
+import type { IndexSpool } from './index-spool.ts';
 import { checkNamespace, manifestKey, namespacePrefix } from './key-layout.ts';
+import { ManifestCache } from './manifest-cache.ts';
 import { openVersion, type PinDeps } from './pinned.ts';
-import type { ManifestHeader, PinnedVersion } from './types.ts';
+import type { PinnedVersion, PublishedIndex } from './types.ts';
 
 export interface PublishDeps extends PinDeps {
   readonly clock: Clock;
@@ -40,6 +43,7 @@ export interface PublishReport extends EditCounts {
 
 const ATTEMPTS_MAX = 200;
 const SEND_ATTEMPTS_MAX = 5;
+const INDEX_CHUNK_BYTES = 1024 * 1024;
 const BACKOFF_MS_FIRST = 10;
 const BACKOFF_MS_MAX = 1000;
 
@@ -163,32 +167,62 @@ async function attemptOn(
   current: Current,
 ): Promise<PublishReport | undefined> {
   const { base } = current;
+  const { ns, signal } = request;
   const edit = await request.plan(base);
-  const merged = await applyEdit(base, edit);
-  const totals = { ...merged.counts, fileCount: merged.entries.length, totalBytes: merged.totalBytes };
-  if (base && !merged.isChanged) {
-    return { published: false, version: base.version, digest: base.digest, ...totals };
-  }
-  const version = (base?.version ?? 0) + 1;
-  const header: ManifestHeader = {
-    version,
-    parents: base ? [base.version] : [],
-    tombstones: merged.tombstones,
+  const cache = new ManifestCache({ cachePath: deps.cachePath, storeUrl: deps.store.url, ns }, deps.log);
+  const draft = await draftVersion(cache, {
+    ns,
+    base,
+    edit,
     createdAtS: Math.floor(deps.clock.nowMs() / 1000),
     publishId: Buffer.from(deps.random.bytes(8)).toString('hex'),
-    index: undefined,
-  };
-  const chunks: Buffer[] = [];
-  for await (const chunk of encodeManifest(header, merged.entries)) chunks.push(chunk);
-  const bytes = Buffer.concat(chunks);
-  const digest = sha256(bytes);
-  intent.assertLive();
-  if (!(await commit(deps, { key: manifestKey(request.ns, version), bytes, digest, signal: request.signal }))) {
-    return undefined;
+  });
+  const { counts, version, digest, bytes, fileCount, totalBytes } = draft;
+  let isOurs = false;
+  try {
+    if (base && !draft.isChanged) {
+      return { published: false, version: base.version, digest: base.digest, ...counts, fileCount, totalBytes };
+    }
+    if (draft.index) await putIndex(deps, draft.index, draft.spool, signal);
+    intent.assertLive();
+    isOurs = await commit(deps, { key: manifestKey(ns, version), bytes, digest, signal });
+    if (!isOurs) {
+      // Nobody names it; what a failure leaves goes with gc.
+      if (draft.index) await deps.store.delete({ keys: [draft.index.key] }).catch(() => undefined);
+      return undefined;
+    }
+    // From here on the version exists, and stopping half-way would only leave work to the next publisher.
+    await announce(deps, { ns, version, digest, expected: current.head });
+    return { published: true, version, digest, ...counts, fileCount, totalBytes };
+  } finally {
+    if (isOurs) await cache.keep(draft.spool, version, digest);
+    else await draft.spool.drop();
   }
-  // From here on the version exists, and stopping half-way would only leave work to the next publisher.
-  await announce(deps, { ns: request.ns, version, digest, expected: current.head });
-  return { published: true, version, digest, ...totals };
+}
+
+async function putIndex(
+  deps: PublishDeps,
+  index: PublishedIndex,
+  spool: IndexSpool,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const bytes = await spool.source();
+  const open = async function* (range: ByteRange): AsyncIterable<Uint8Array> {
+    for (let at = 0; at < range.len; at += INDEX_CHUNK_BYTES) {
+      yield await bytes.read(range.off + at, Math.min(INDEX_CHUNK_BYTES, range.len - at));
+    }
+  };
+  try {
+    await deps.store.put({
+      key: index.key,
+      source: { kind: 'stream', sizeBytes: index.sizeBytes, open },
+      condition: { kind: 'none' },
+      durable: true,
+      signal,
+    });
+  } finally {
+    await bytes.close();
+  }
 }
 
 interface Commit {

@@ -3,6 +3,7 @@
 // named exactly that object.
 import { isSeekfsError, SeekfsError, throwIfAborted } from '../base/errors.ts';
 import type { ObjectListing, ObjectStore } from '../objectstore/object-store.ts';
+import { peekIndex } from './codec.ts';
 import { readHead } from './head.ts';
 import { LEASE_MS, Lease, type IntentDeps } from './intents.ts';
 import {
@@ -17,8 +18,10 @@ import {
 } from './key-layout.ts';
 import { openVersion, type PinDeps } from './pinned.ts';
 import { listPins } from './pins.ts';
+import type { PublishedIndex } from './types.ts';
 
 const DELETE_BATCH = 1000;
+const HEADER_BYTES = 64 * 1024;
 export const GC_GRACE_MS_DEFAULT = 24 * 3_600_000;
 
 export interface RemoteGcOptions {
@@ -191,8 +194,9 @@ async function planRemoval(deps: PinDeps & IntentDeps, options: RemoteGcOptions,
   for (const version of kept) {
     const open = await openVersion(deps, ns, { version }, signal);
     for await (const entry of open.list()) named.add(entry.storage.key);
-    if (open.header.index) indexesInUse.add(open.header.index.key);
     await open.close();
+    const index = indexes.length > 0 ? await readIndexName(deps.store, manifests.get(version)!, signal) : undefined;
+    if (index) indexesInUse.add(index.key);
   }
   const released = new Map<string, Set<string>>();
   for (const version of removed) {
@@ -219,4 +223,17 @@ async function planRemoval(deps: PinDeps & IntentDeps, options: RemoteGcOptions,
       .map(({ object }) => object),
   ];
   return { kept, removed, files, meta };
+}
+
+/** A manifest names its index in its first bytes; the compiled index, which cannot name itself, does not tell. */
+async function readIndexName(
+  store: ObjectStore,
+  manifest: ObjectListing,
+  signal: AbortSignal | undefined,
+): Promise<PublishedIndex | undefined> {
+  const chunks: Buffer[] = [];
+  const range = { off: 0, len: Math.min(manifest.sizeBytes, HEADER_BYTES) };
+  const write = (chunk: Uint8Array): void => void chunks.push(Buffer.from(chunk));
+  await store.getRange({ key: manifest.key, range, purpose: 'meta', signal }, { write });
+  return peekIndex(Buffer.concat(chunks));
 }

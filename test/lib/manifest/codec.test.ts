@@ -3,9 +3,9 @@ import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeManifest, encodeManifest } from '../../../src/lib/manifest/codec.ts';
-import { pathFault } from '../../../src/lib/manifest/key-layout.ts';
 import { comparePaths } from '../../../src/lib/manifest/path-order.ts';
 import type { FileEntry, ManifestHeader } from '../../../src/lib/manifest/types.ts';
+import { anyEntries } from '../../support/file-entries.ts';
 import { parseSeedManifest } from '../../support/seed-manifest.ts';
 
 async function decode(
@@ -90,46 +90,10 @@ describe('a manifest of the seed', () => {
   });
 });
 
-const word = fc.integer({ min: 0, max: 0xffff_ffff });
-
-const entry: fc.Arbitrary<FileEntry> = fc
-  .record({
-    path: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }).filter((path) => pathFault(path) === undefined),
-    lengths: fc.array(fc.integer({ min: 1, max: 300_000 }), { maxLength: 5 }),
-    hash: fc.option(fc.stringMatching(/^sha256:[0-9a-f]{64}$/), { nil: undefined }),
-    crc: fc.option(word, { nil: undefined }),
-    granules: fc.option(word, { nil: undefined }),
-    key: fc.string({ minLength: 1, maxLength: 50 }).filter((key) => !key.includes('\0')),
-    etag: fc.option(fc.constantFrom('"abc"', '"d41d8cd98f00b204e9800998ecf8427e-3"'), { nil: undefined }),
-    off: fc.maxSafeNat().map((off) => off % 2 ** 50),
-    modifiedAtMs: fc.option(fc.integer(), { nil: undefined }),
-    extra: fc.option(fc.constant({ owner: { name: 'x' }, storage: { tier: 'cold' } }), { nil: undefined }),
-  })
-  .map((parts): FileEntry => {
-    let off = 0;
-    const pages = parts.lengths.map((len, pageId) => {
-      const page = { pageId, off, len, crc32c: parts.crc };
-      off += len;
-      return page;
-    });
-    const granules = parts.lengths.reduce((sum, len) => sum + Math.ceil(len / 131_072), 0);
-    return {
-      path: parts.path,
-      sizeBytes: off,
-      hash: parts.hash,
-      storage: { key: parts.key, etag: parts.etag, sse: undefined, off: parts.off },
-      pages,
-      granuleCrcs:
-        parts.granules === undefined || granules === 0 ? undefined : new Uint32Array(granules).fill(parts.granules),
-      modifiedAtMs: parts.modifiedAtMs,
-      extra: parts.extra,
-    };
-  });
-
 describe('what we write', () => {
   test('decodes to what it was, for any entries', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.uniqueArray(entry, { selector: (file) => file.path, maxLength: 20 }), async (files) => {
+      fc.asyncProperty(anyEntries(20), async (files) => {
         files.sort((a, b) => comparePaths(a.path, b.path));
         const ours = {
           ...header,
@@ -148,9 +112,9 @@ describe('what we write', () => {
     expect(Object.keys(JSON.parse(text) as object)).toEqual([
       'version',
       'parents',
-      'tombstones',
       'created_at',
       'publish_id',
+      'tombstones',
       'files',
     ]);
   });
