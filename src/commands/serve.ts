@@ -1,32 +1,45 @@
 // `seekfs serve`: the HTTP Blob API over this configuration, until it is told to stop.
-import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
 import { boolean, string } from '@oclif/core/flags';
 import { SeekfsCommand } from '../cli/base-command.ts';
-import { interruption } from '../cli/interrupt.ts';
+import { countFlag, durationFlag, type GlobalValues } from '../cli/flags.ts';
 import { writeText } from '../cli/output.ts';
-import { systemClock } from '../lib/base/clock.ts';
-import { SeekfsError } from '../lib/base/errors.ts';
-import { systemRandom } from '../lib/base/random.ts';
-import { startServer } from '../lib/blobapi/server.ts';
-import { isLoopback } from '../lib/config/listen.ts';
+import { serve } from '../cli/serve.ts';
+import { isWorker } from '../lib/blobapi/workers.ts';
+import type { Config } from '../lib/config/config.ts';
 import { printConfig } from '../lib/config/print.ts';
-import { nodeDisk } from '../lib/disk/node-disk.ts';
-import { readHead } from '../lib/manifest/head.ts';
-import { checkReadiness } from '../lib/maintain/readiness.ts';
+import { shareConfig } from '../lib/config/share.ts';
 
-const DRAIN_MS_MAX = 10_000;
+const WORKERS_DEFAULT_MAX = 4;
 
 export default class Serve extends SeekfsCommand {
   static override summary = 'serve the HTTP Blob API';
-  static override description = `Listens on 127.0.0.1:7070 unless told otherwise. SIGTERM and Ctrl-C let running answers finish for 10 seconds; a second
-signal ends it at once.`;
-  static override examples = ['<%= config.bin %> serve', '<%= config.bin %> serve --listen 127.0.0.1:0 --print-config'];
+  static override description = `Listens on 127.0.0.1:7070 unless told otherwise; docs/blob-api.md has the endpoints. SIGTERM and Ctrl-C let running
+answers finish, a second signal ends it at once. SIGHUP reads the tokens and the certificate again.`;
+  static override examples = [
+    '<%= config.bin %> serve',
+    '<%= config.bin %> serve --listen 0.0.0.0:7070 --tokens tokens.txt --tls-cert cert.pem --tls-key key.pem',
+    '<%= config.bin %> serve --listen 127.0.0.1:0 --print-config',
+  ];
   static override flags = {
     listen: string({ helpValue: 'HOST:PORT', summary: 'address to listen on; port 0 takes a free one' }),
-    insecure: boolean({ summary: 'listen on an address that others can reach, without tokens' }),
+    workers: countFlag({ min: 1, summary: 'processes that share the address; default: one a core, at most 4' }),
+    tokens: string({ helpValue: 'FILE', summary: 'bearer tokens: lines of TOKEN NAMESPACE[,NAMESPACE…], * for all' }),
+    insecure: boolean({ default: false, summary: 'listen on an address that others can reach, without tokens' }),
+    'tls-cert': string({ helpValue: 'FILE', summary: 'certificate chain in PEM' }),
+    'tls-key': string({ helpValue: 'FILE', summary: 'its private key in PEM' }),
+    'log-requests': boolean({ default: false, summary: 'log every request, not only slow and failed ones' }),
+    slow: durationFlag({ default: 5000, summary: 'log requests that take longer' }),
+    drain: durationFlag({ default: 10_000, summary: 'how long running answers may take at the end' }),
     'print-config': boolean({ summary: 'print the configuration and where each value came from, and end' }),
   };
   protected override readonly oneShot = false;
+  #workers = 1;
+
+  protected override async loadConfig(flags: GlobalValues): Promise<Config> {
+    const config = await super.loadConfig(flags);
+    return isWorker() ? shareConfig(config, this.#workers) : config;
+  }
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Serve);
@@ -34,36 +47,7 @@ signal ends it at once.`;
       const { settings } = await this.loadConfig(flags);
       return writeText(process.stdout, printConfig(settings));
     }
-    await this.work(flags, async ({ seekfs, config, signal, say, log }) => {
-      const { listen } = config.api;
-      if (!isLoopback(listen.host) && !flags.insecure) {
-        throw new SeekfsError(
-          'usage',
-          `${listen.host} can be reached by others; listen on 127.0.0.1, or give --insecure`,
-        );
-      }
-      const { store, memory, metrics } = seekfs;
-      const cachePath = config.cache.backend === 'mem' ? undefined : config.cache.path;
-      const server = await startServer(
-        {
-          head: (ns) => readHead(store, ns),
-          pin: (ns, selector, options) => seekfs.pin(ns, selector, options),
-          reader: () => seekfs.reader(),
-          memory,
-          metrics,
-          log,
-          clock: systemClock,
-          readiness: (asked) => checkReadiness({ store, cachePath, disk: nodeDisk, random: systemRandom }, asked),
-        },
-        { listen },
-      );
-      interruption.graceMs = 2 * DRAIN_MS_MAX;
-      say(
-        `listening on ${server.url}\nstore ${store.url}\ncache ${cachePath ?? 'in memory'}\ntry: curl ${server.url}/readyz`,
-      );
-      if (!signal.aborted) await once(signal, 'abort');
-      say('stopping: running answers may finish; press Ctrl-C again to break them off');
-      await server.close({ drainMsMax: DRAIN_MS_MAX });
-    });
+    this.#workers = flags.workers ?? Math.min(availableParallelism(), WORKERS_DEFAULT_MAX);
+    await this.work(flags, (session) => serve(session, { ...flags, workers: this.#workers }));
   }
 }

@@ -1,7 +1,6 @@
 // The table of endpoints: path, methods, parameters, who may ask, and who answers. The OpenAPI document and the docs
 // are checked against it.
-import { encodePrometheus, PROMETHEUS_CONTENT_TYPE } from '../base/prometheus.ts';
-import type { MetricSample } from '../base/metrics.ts';
+import { encodePrometheus, sumSamples, PROMETHEUS_CONTENT_TYPE } from '../base/prometheus.ts';
 import type { Reader } from '../read/reader.ts';
 import { answerBlob, BLOB_PARAMETERS } from './blob.ts';
 import type { Exchange } from './exchange.ts';
@@ -12,6 +11,7 @@ import type { Query } from './query.ts';
 import { answerFrames, answerReadv, type HeldAllowance } from './readv.ts';
 import type { Readiness } from './readiness.ts';
 import { parseExtents, readJsonBody } from './request-body.ts';
+import type { Snapshot } from './snapshot.ts';
 import type { VersionLease, VersionPool } from './versions.ts';
 
 /** What the endpoints share; built once by the server. */
@@ -22,7 +22,7 @@ export interface Service {
   readonly held: HeldAllowance;
   readonly readiness: Readiness;
   /** Of this process and its siblings. */
-  readonly samples: () => Promise<readonly MetricSample[]>;
+  readonly siblings: () => Promise<readonly Snapshot[]>;
 }
 
 /** `anyone`; `namespace`: whoever has a token for the `ns` of the query; `all`: whoever has one for all namespaces. */
@@ -86,8 +86,9 @@ async function readyz(exchange: Exchange, _query: Query, { readiness }: Service)
   json(exchange, isReady ? 200 : 503, { status: isReady ? 'ready' : 'not ready', checks: findings });
 }
 
-async function metrics(exchange: Exchange, _query: Query, { samples }: Service): Promise<void> {
-  exchange.finish(200, ['Content-Type', PROMETHEUS_CONTENT_TYPE], encodePrometheus(await samples()));
+async function metrics(exchange: Exchange, _query: Query, { siblings }: Service): Promise<void> {
+  const samples = sumSamples((await siblings()).map((snapshot) => snapshot.samples));
+  exchange.finish(200, ['Content-Type', PROMETHEUS_CONTENT_TYPE], encodePrometheus(samples));
 }
 
 export const ROUTES: readonly Route[] = [

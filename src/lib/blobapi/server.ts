@@ -6,7 +6,8 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { AddressInfo, Socket } from 'node:net';
 import { SeekfsError } from '../base/errors.ts';
 import { Accounting, DEFAULT_REQUEST_LOG, type RequestLog } from './accounting.ts';
-import { Admission, isLoopback } from './admission.ts';
+import { isLoopback } from '../config/listen.ts';
+import { Admission } from './admission.ts';
 import { answerClientError, answerError, publicError } from './answer-error.ts';
 import type { BlobApiDeps } from './deps.ts';
 import { Exchange } from './exchange.ts';
@@ -18,7 +19,9 @@ import { Refusal } from './refusal.ts';
 import { ROUTES, type Route, type Service } from './routes.ts';
 import { SlowClients } from './slow-clients.ts';
 import type { Tokens } from './tokens.ts';
+import type { Snapshot } from './snapshot.ts';
 import { VersionPool } from './versions.ts';
+import { linkToPrimary, type WorkerLink } from './workers.ts';
 
 export interface TlsFiles {
   readonly certPem: string;
@@ -37,6 +40,8 @@ export interface ServerOptions extends Credentials {
   readonly insecure?: boolean | undefined;
   readonly limits?: Partial<Limits> | undefined;
   readonly requestLog?: Partial<RequestLog> | undefined;
+  /** Where this process is one of several: what the primary may ask of it. */
+  readonly group?: { readonly onDrain: () => void; readonly onReload: () => void } | undefined;
 }
 
 export interface BlobServer {
@@ -90,6 +95,7 @@ class BlobApi implements BlobServer {
   readonly #active = new Set<Exchange>();
   readonly #idPrefix = randomBytes(3).toString('hex');
   readonly #isTls: boolean;
+  readonly #link: WorkerLink | undefined;
   #url = '';
   #closing: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
@@ -131,8 +137,20 @@ class BlobApi implements BlobServer {
       reader: () => deps.reader(),
       held: new HeldAllowance(memory),
       readiness: new Readiness((signal) => deps.readiness(signal), clock),
-      samples: async () => metrics.samples(),
+      siblings: () => this.#siblings(),
     };
+    const { group } = options;
+    this.#link = group && linkToPrimary({ ...group, answer: async () => this.#snapshot() });
+  }
+
+  /** What this process has counted and seen, as plain JSON. */
+  #snapshot(): Snapshot {
+    return { samples: this.#deps.metrics.samples() };
+  }
+
+  /** The snapshots of all workers, or of this process where it is alone. */
+  async #siblings(): Promise<Snapshot[]> {
+    return this.#link ? ((await this.#link.collect()) as Snapshot[]) : [this.#snapshot()];
   }
 
   get url(): string {
@@ -257,6 +275,7 @@ class BlobApi implements BlobServer {
   }
 
   #stop(): void {
+    this.#link?.close();
     this.#slowClients.close();
     this.#accounting.close();
     this.#service.versions.close();

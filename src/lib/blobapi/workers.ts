@@ -1,0 +1,214 @@
+// Several server processes on one listening address: the primary forks them, replaces the dead ones, passes on what is
+// asked of all, and ends them. It serves nothing itself. Knows nothing of what the workers answer.
+import cluster, { type Worker } from 'node:cluster';
+import type { Logger } from '../base/log.ts';
+
+type ToWorker =
+  | { readonly kind: 'drain' }
+  | { readonly kind: 'reload' }
+  | { readonly kind: 'ask' | 'answers'; readonly id: number; readonly answers: unknown[] };
+type ToPrimary = { readonly kind: 'collect' | 'answer'; readonly id: number; readonly answer: unknown };
+
+/** A sibling that does not answer in this time is left out. */
+const COLLECT_MS_MAX = 1000;
+const RESPAWN_MS_MIN = 100;
+const RESPAWN_MS_MAX = 5000;
+/** A worker that lived so long did not fail at its start. */
+const HEALTHY_MS = 10_000;
+
+export interface WorkersOptions {
+  readonly count: number;
+  /** What a worker runs, with its arguments. */
+  readonly exec: string;
+  readonly args: readonly string[];
+  readonly log: Logger;
+  /** Called once, when all of them listen. */
+  readonly onListening: (port: number) => void;
+  /** Aborted: the workers drain, for at most `drainMsMax`, and the run ends. */
+  readonly signal: AbortSignal;
+  readonly drainMsMax: number;
+}
+
+export interface Workers {
+  /** Resolves when all of them have ended: 0, or the exit status of the one that could not start. */
+  readonly ended: Promise<number>;
+  reload(): void;
+}
+
+export function runWorkers(options: WorkersOptions): Workers {
+  const supervisor = new Supervisor(options);
+  return { ended: supervisor.run(), reload: () => supervisor.send({ kind: 'reload' }) };
+}
+
+class Supervisor {
+  readonly #options: WorkersOptions;
+  readonly #workers = new Set<Worker>();
+  readonly #listening = new Set<Worker>();
+  readonly #collections = new Map<number, (answer: unknown) => void>();
+  #hasListened = false;
+  #stopping = false;
+  #quickDeaths = 0;
+  #lastId = 0;
+  #end: (status: number) => void = () => undefined;
+
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+  }
+
+  async run(): Promise<number> {
+    const { count, exec, args, signal } = this.#options;
+    cluster.setupPrimary({ exec, args: [...args] });
+    const ended = new Promise<number>((resolve) => (this.#end = resolve));
+    const stop = (): void => this.#stop();
+    signal.addEventListener('abort', stop, { once: true });
+    for (let index = 0; index < count; index += 1) this.#fork();
+    if (signal.aborted) stop();
+    try {
+      return await ended;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  send(message: ToWorker): void {
+    for (const worker of this.#workers) if (worker.isConnected()) worker.send(message);
+  }
+
+  #fork(): void {
+    const startedMs = performance.now();
+    const worker = cluster.fork();
+    this.#workers.add(worker);
+    worker.on('listening', ({ port }) => this.#onListening(worker, port));
+    worker.on('message', (message: ToPrimary) => this.#onMessage(worker, message));
+    worker.on('error', () => undefined);
+    worker.on('exit', (status, signal) =>
+      this.#onExit(worker, { status, signal, livedMs: performance.now() - startedMs }),
+    );
+  }
+
+  #onListening(worker: Worker, port: number): void {
+    this.#listening.add(worker);
+    if (this.#hasListened || this.#listening.size < this.#options.count) return;
+    this.#hasListened = true;
+    this.#options.onListening(port);
+  }
+
+  #onExit(worker: Worker, death: { status: number | null; signal: string | null; livedMs: number }): void {
+    this.#workers.delete(worker);
+    const didListen = this.#listening.delete(worker);
+    if (this.#stopping) {
+      if (this.#workers.size === 0) this.#end(0);
+      return;
+    }
+    const { status, signal, livedMs } = death;
+    if (!this.#hasListened && !didListen) {
+      // What one cannot do, none can: the first has said why.
+      this.#stopping = true;
+      for (const other of this.#workers) other.process.kill('SIGKILL');
+      this.#end(status ?? 1);
+      return;
+    }
+    this.#quickDeaths = livedMs < HEALTHY_MS ? this.#quickDeaths + 1 : 0;
+    const delayMs = Math.min(RESPAWN_MS_MAX, RESPAWN_MS_MIN * 2 ** (this.#quickDeaths - 1));
+    this.#options.log.log('error', 'a worker died and is replaced', {
+      pid: worker.process.pid ?? 0,
+      status: status ?? -1,
+      signal: signal ?? '',
+      delay_ms: Math.round(delayMs),
+    });
+    setTimeout(() => {
+      if (!this.#stopping) this.#fork();
+    }, delayMs);
+  }
+
+  #onMessage(worker: Worker, message: ToPrimary): void {
+    if (message.kind === 'answer') this.#collections.get(message.id)?.(message.answer);
+    else if (message.kind === 'collect') this.#collect(worker, message.id);
+  }
+
+  /** Asks every worker and gives all answers to the one that wanted them. */
+  #collect(asker: Worker, askerId: number): void {
+    const id = (this.#lastId += 1);
+    const answers: unknown[] = [];
+    const wanted = this.#listening.size;
+    const finish = (): void => {
+      clearTimeout(late);
+      this.#collections.delete(id);
+      if (asker.isConnected()) asker.send({ kind: 'answers', id: askerId, answers } satisfies ToWorker);
+    };
+    const late = setTimeout(finish, COLLECT_MS_MAX);
+    this.#collections.set(id, (answer) => {
+      answers.push(answer);
+      if (answers.length === wanted) finish();
+    });
+    this.send({ kind: 'ask', id, answers: [] });
+  }
+
+  #stop(): void {
+    this.#stopping = true;
+    if (this.#workers.size === 0) this.#end(0);
+    this.send({ kind: 'drain' });
+    setTimeout(() => {
+      for (const worker of this.#workers) worker.process.kill('SIGKILL');
+    }, this.#options.drainMsMax).unref();
+  }
+}
+
+export interface WorkerLink {
+  /** The answers of all workers, this one's among them. */
+  collect(): Promise<unknown[]>;
+  close(): void;
+}
+
+/** The worker's end. `answer` says what this worker knows; `undefined` where the process is no worker. */
+export function linkToPrimary(calls: {
+  answer: () => Promise<unknown>;
+  onDrain: () => void;
+  onReload: () => void;
+}): WorkerLink | undefined {
+  if (!cluster.isWorker) return undefined;
+  const collections = new Map<number, (answers: unknown[]) => void>();
+  let lastId = 0;
+  const send = (message: ToPrimary): void => {
+    if (process.connected) process.send?.(message);
+  };
+  const onMessage = (message: ToWorker): void => {
+    switch (message.kind) {
+      case 'drain':
+        return calls.onDrain();
+      case 'reload':
+        return calls.onReload();
+      case 'ask':
+        calls.answer().then(
+          (answer) => send({ kind: 'answer', id: message.id, answer }),
+          () => undefined,
+        );
+        return undefined;
+      case 'answers':
+        collections.get(message.id)?.(message.answers);
+        return undefined;
+    }
+  };
+  process.on('message', onMessage);
+  return {
+    collect: () =>
+      new Promise((resolve) => {
+        const id = (lastId += 1);
+        const finish = (answers: unknown[]): void => {
+          clearTimeout(late);
+          collections.delete(id);
+          resolve(answers);
+        };
+        // A primary that is gone answers nothing.
+        const late = setTimeout(finish, 2 * COLLECT_MS_MAX, []);
+        collections.set(id, finish);
+        send({ kind: 'collect', id, answer: undefined });
+      }),
+    close: () => process.off('message', onMessage),
+  };
+}
+
+/** Is this process one of several? */
+export function isWorker(): boolean {
+  return cluster.isWorker;
+}
