@@ -18,6 +18,7 @@ import { Fetcher } from './fetcher.ts';
 import { FlightTable, type FlightHooks } from './flight.ts';
 import { Loader } from './loader.ts';
 import { FilePages } from './pages.ts';
+import { ReadAhead } from './read-ahead.ts';
 import type { Extent, ReadOptions, Reader, WarmOptions, WarmPlan, WarmTarget } from './reader.ts';
 import { readExtents, type FileExtent, type ReadvDeps } from './readv.ts';
 import { streamRange } from './stream.ts';
@@ -47,12 +48,15 @@ export interface ReaderDeps {
   readonly clock?: Clock | undefined;
 }
 
+const READ_AHEAD_EXTENTS_MAX = 4;
+
 class OpenReader implements Reader {
   readonly #deps: ReaderDeps;
   readonly #log: Logger;
   readonly #fetcher: Fetcher;
   readonly #readv: ReadvDeps;
   readonly #warming: Warming;
+  readonly #readAhead: ReadAhead;
   readonly #clock: Clock;
   /** By entry, so that an ETag that a response pinned lasts as long as the open file. */
   readonly #files = new WeakMap<FileEntry, FilePages | Promise<FilePages>>();
@@ -95,6 +99,7 @@ class OpenReader implements Reader {
         gapBytesMax: limits.gapBytesMax ?? 256 * KIB,
       },
     };
+    this.#readAhead = new ReadAhead({ loader, cache, plan: this.#readv.plan });
     this.#warming = new Warming({ loader, cache, clock: this.#clock, plan: this.#readv.plan });
   }
 
@@ -106,7 +111,9 @@ class OpenReader implements Reader {
   ): AsyncGenerator<Slab, void, undefined> {
     if (range.len === 0) return;
     const file = await this.#open(version, entry, options.signal);
-    yield* streamRange(this.#readv, file, range, { lane: options.lane ?? 'demand', signal: options.signal });
+    const lane = options.lane ?? 'demand';
+    const starved = lane === 'demand' ? this.#readAhead.note(file, range) : undefined;
+    yield* streamRange(this.#readv, file, range, { lane, signal: options.signal, onStarved: starved });
   }
 
   async *readv(
@@ -123,8 +130,12 @@ class OpenReader implements Reader {
     });
     const asked: FileExtent[] = [];
     for (const { entry, off, len } of clipped) {
-      if (len > 0) asked.push({ file: await this.#open(version, entry, options.signal), off, len });
+      if (len === 0) continue;
+      const file = await this.#open(version, entry, options.signal);
+      asked.push({ file, off, len });
     }
+    // Only a request of few extents can be one step of a sequential reader; more are planned together as they are.
+    if (asked.length <= READ_AHEAD_EXTENTS_MAX) for (const extent of asked) this.#readAhead.note(extent.file, extent);
     yield* readExtents(this.#readv, asked, { lane: options.lane ?? 'demand', signal: options.signal });
   }
 
@@ -166,6 +177,7 @@ class OpenReader implements Reader {
   }
 
   async close(): Promise<void> {
+    this.#readAhead.close();
     await this.#fetcher.close();
   }
 

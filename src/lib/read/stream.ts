@@ -19,6 +19,8 @@ export interface StreamDeps {
 export interface StreamOptions {
   readonly lane: Lane;
   readonly signal?: AbortSignal | undefined;
+  /** Told at the first wait for the store. */
+  readonly onStarved?: ((starved: boolean) => void) | undefined;
 }
 
 /** What is read from L2 in one go: large enough that the system call is cheap, small enough to stay ahead of a pipe. */
@@ -108,7 +110,10 @@ export async function* streamRange(
         planned = stop;
       }
       const head = open[0]!;
-      if (!head.ready && head.load.cold) window = Math.min(WINDOW_MAX, window * 2);
+      if (!head.ready && head.load.cold) {
+        window = Math.min(WINDOW_MAX, window * 2);
+        options.onStarved?.(true);
+      }
       for (let slab = await head.next(); slab; slab = await head.next()) yield slab;
       throwIfAborted(signal);
       head.load.close();

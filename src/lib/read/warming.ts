@@ -54,6 +54,18 @@ function missingPieces(piece: PagePiece, has: (granule: number) => boolean): Gra
   return whole && missing.length > 0 ? [{ first: 0, count: granuleCount(page) }] : spansOf(missing);
 }
 
+/** What of the piece the cache has not, in whole granules (or the whole page, where only that can be verified). */
+export async function missingOf(cache: PageCache, piece: PagePiece): Promise<PagePiece[]> {
+  const { filePage } = piece;
+  const presence = await cache.presence(filePage.page);
+  if (presence.complete) return [];
+  return missingPieces(piece, (granule) => presence.has(granule)).map((span) => ({
+    filePage,
+    off: span.first * GRANULE_BYTES,
+    len: spanBytes(filePage.page, span),
+  }));
+}
+
 export class Warming {
   readonly #deps: WarmingDeps;
   readonly #batchBytesMax: number;

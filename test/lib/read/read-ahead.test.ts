@@ -1,0 +1,68 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { seededRandom } from '../../../src/lib/base/random.ts';
+import { KIB, MIB } from '../../../src/lib/base/units.ts';
+import { collect, publishBytes, someBytes } from '../../support/data-set.ts';
+import { closeBenches, readBench, type ReadBench } from '../../support/read-bench.ts';
+
+afterEach(closeBenches);
+
+const STEP = 256 * KIB;
+
+function speculativeGets({ store }: ReadBench): number {
+  return store.gets.filter(({ lane }) => lane === 'speculation').length;
+}
+
+describe('read-ahead', () => {
+  test('a reader that goes through a file in small reads is served by few large GETs', async () => {
+    const bench = readBench();
+    const bytes = someBytes(32 * MIB);
+    const version = await publishBytes(bench.store, [{ path: 'a', bytes, pageSizeBytes: 8 * MIB }]);
+    const entry = await version.lookup('a');
+    for (let off = 0; off < bytes.length; off += STEP) {
+      const got = await collect(bench.reader.stream(version, entry, { off, len: STEP }));
+      expect(got.equals(bytes.subarray(off, off + STEP))).toBe(true);
+    }
+    expect(speculativeGets(bench)).toBeGreaterThan(0);
+    expect(bench.store.gets.length).toBeLessThan(bytes.length / STEP / 2);
+    expect(bench.store.gotBytes).toBe(bytes.length);
+  });
+
+  test('two readers interleaved in one file are two sequential readers', async () => {
+    const bench = readBench();
+    const bytes = someBytes(16 * MIB);
+    const version = await publishBytes(bench.store, [{ path: 'a', bytes, pageSizeBytes: 8 * MIB }]);
+    const entry = await version.lookup('a');
+    for (let step = 0; step < 32; step += 1) {
+      for (const base of [0, 8 * MIB]) {
+        const off = base + step * STEP;
+        const got = await collect(bench.reader.stream(version, entry, { off, len: STEP }));
+        expect(got.equals(bytes.subarray(off, off + STEP))).toBe(true);
+      }
+    }
+    expect(bench.store.gets.length).toBeLessThan(32);
+  });
+
+  test('a random reader gets none', async () => {
+    const bench = readBench();
+    const bytes = someBytes(16 * MIB);
+    const version = await publishBytes(bench.store, [{ path: 'a', bytes, pageSizeBytes: 8 * MIB }]);
+    const entry = await version.lookup('a');
+    const random = seededRandom(7);
+    for (let read = 0; read < 100; read += 1) {
+      const off = Math.floor(random.unit() * (bytes.length - 100_000));
+      await collect(bench.reader.stream(version, entry, { off, len: 100_000 }));
+    }
+    expect(speculativeGets(bench)).toBe(0);
+  });
+
+  test('with no memory to spare the reads go on by themselves', async () => {
+    const bench = readBench({ memoryBytes: MIB });
+    const bytes = someBytes(4 * MIB);
+    const version = await publishBytes(bench.store, [{ path: 'a', bytes, pageSizeBytes: 2 * MIB }]);
+    const entry = await version.lookup('a');
+    for (let off = 0; off < bytes.length; off += 64 * KIB) {
+      const got = await collect(bench.reader.stream(version, entry, { off, len: 64 * KIB }));
+      expect(got.equals(bytes.subarray(off, off + 64 * KIB))).toBe(true);
+    }
+  });
+});
