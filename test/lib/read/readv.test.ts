@@ -1,0 +1,112 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { seededRandom } from '../../../src/lib/base/random.ts';
+import { KIB, MIB } from '../../../src/lib/base/units.ts';
+import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
+import type { Extent } from '../../../src/lib/read/reader.ts';
+import { collect, publishBytes, someBytes } from '../../support/data-set.ts';
+import { closeBenches, readBench } from '../../support/read-bench.ts';
+
+afterEach(closeBenches);
+
+/**
+ * The fewest GETs that cover the granules under the limits, by trying every last GET for every prefix of them.
+ * `granules`: object offsets, ascending, all of them of GRANULE_BYTES.
+ */
+function fewestGets(granules: readonly number[], limits: { getBytesMax: number; gapBytesMax: number }): number {
+  const fewest = [0];
+  for (let end = 1; end <= granules.length; end += 1) {
+    let best = Infinity;
+    for (let start = end - 1; start >= 0; start -= 1) {
+      if (granules[end - 1]! + GRANULE_BYTES - granules[start]! > limits.getBytesMax) break;
+      best = Math.min(best, fewest[start]! + 1);
+      if (start > 0 && granules[start]! - granules[start - 1]! - GRANULE_BYTES > limits.gapBytesMax) break;
+    }
+    fewest.push(best);
+  }
+  return fewest.at(-1)!;
+}
+
+describe('a cold readv', () => {
+  test.each([
+    ['sparse', 160, 32, 0],
+    ['dense', 64, 4, 256 * KIB],
+  ])(
+    'of 1,000 random 4 KiB extents of one file sends as few GETs as there can be (%s)',
+    async (_name, sizeMib, coalesceMib, gapBytesMax) => {
+      const limits = { rangeCoalesceMaxBytes: coalesceMib * MIB, gapBytesMax };
+      const { store, reader } = readBench({ limits });
+      // One MiB again and again: bytes that differ everywhere are not needed to see a wrong offset.
+      const block = someBytes(MIB + 4096);
+      const bytes = Buffer.alloc(sizeMib * MIB, block);
+      const version = await publishBytes(store, [{ path: 'a', bytes, pageSizeBytes: 8 * MIB }]);
+      const random = seededRandom(42);
+      const extents: Extent[] = Array.from({ length: 1000 }, () => ({
+        path: 'a',
+        off: Math.floor(random.unit() * (bytes.length - 4096)),
+        len: 4096,
+      }));
+      const got = await collect(reader.readv(version, extents));
+      expect(got.equals(Buffer.concat(extents.map(({ off, len }) => bytes.subarray(off, off + len))))).toBe(true);
+      const granules = new Set<number>();
+      for (const { off, len } of extents) {
+        granules.add(Math.floor(off / GRANULE_BYTES)).add(Math.floor((off + len - 1) / GRANULE_BYTES));
+      }
+      const sorted = [...granules].sort((a, b) => a - b).map((granule) => granule * GRANULE_BYTES);
+      const optimum = fewestGets(sorted, { getBytesMax: coalesceMib * MIB, gapBytesMax });
+      expect(store.gets.length).toBe(optimum);
+    },
+  );
+
+  test('of 1,000 small files sends one GET for each object, or for each stretch of a pack', async () => {
+    const files = Array.from({ length: 1000 }, (_, index) => ({
+      path: String(index).padStart(4, '0'),
+      bytes: someBytes(4000 + index, index),
+      pageSizeBytes: 64 * KIB,
+    }));
+    const random = seededRandom(3);
+    const shuffled = files
+      .map((file) => ({ file, at: random.unit() }))
+      .sort((a, b) => a.at - b.at)
+      .map(({ file }) => file);
+    const extents = shuffled.map(({ path, bytes }) => ({ path, off: 0, len: bytes.length }));
+    const expected = Buffer.concat(shuffled.map(({ bytes }) => bytes));
+    for (const [pack, gets] of [
+      [false, 1000],
+      [true, 1],
+    ] as const) {
+      const { store, reader } = readBench();
+      const version = await publishBytes(store, files, { pack });
+      expect((await collect(reader.readv(version, extents))).equals(expected)).toBe(true);
+      expect(store.gets.length).toBe(gets);
+    }
+  });
+
+  test('holds its memory within the limit when it is larger than that', async () => {
+    const { store, reader, memory } = readBench({ memoryBytes: 4 * MIB });
+    const bytes = someBytes(24 * MIB);
+    const version = await publishBytes(store, [{ path: 'a', bytes, pageSizeBytes: MIB }]);
+    const random = seededRandom(9);
+    const extents = Array.from({ length: 300 }, () => {
+      const off = Math.floor(random.unit() * bytes.length);
+      return { path: 'a', off, len: Math.min(bytes.length - off, Math.floor(random.unit() * 300_000)) };
+    });
+    let inUseBytesMax = 0;
+    let index = 0;
+    let left = extents[0]!.len;
+    for await (const slab of reader.readv(version, extents)) {
+      inUseBytesMax = Math.max(inUseBytesMax, memory.inUseBytes);
+      for (let at = 0; at < slab.bytes.length;) {
+        while (left === 0) left = extents[++index]!.len;
+        const { off, len } = extents[index]!;
+        const count = Math.min(left, slab.bytes.length - at);
+        const from = off + len - left;
+        expect(slab.bytes.subarray(at, at + count).equals(bytes.subarray(from, from + count))).toBe(true);
+        at += count;
+        left -= count;
+      }
+      slab.release();
+    }
+    expect(inUseBytesMax).toBeLessThanOrEqual(4 * MIB);
+    expect(inUseBytesMax).toBeGreaterThan(0);
+  });
+});
