@@ -27,6 +27,8 @@ const POLL_DELAY_MS_MAX = 25;
 const LIVENESS_INTERVAL_MS = 200;
 const GENERATIONS_MAX = 8;
 const MTIME_GRAIN_MS = 100;
+/** Longer than anybody waits. */
+const LEFTOVER_AGE_MS = 600_000;
 
 /** `foreign`: another process has it; wait for generation `generation`, then look at the cache again. */
 export type ClaimAnswer =
@@ -185,7 +187,10 @@ export class Claims {
     }
   }
 
-  /** Removes what dead processes left, their claims first: an owner's file names the claims that are its. */
+  /**
+   * Removes what long dead processes left, their claims first: an owner's file names the claims that are its. A claim
+   * that somebody may still wait for stays, or one would take it anew while another takes the generation above.
+   */
   async #sweep(folder: string): Promise<void> {
     const { disk, directoryPath } = this.#options;
     const dead = new Map<bigint, string>();
@@ -193,7 +198,8 @@ export class Claims {
       const path = join(folder, name);
       const holder = await this.#readOwner(path);
       const stat = await disk.stat(path).catch(() => undefined);
-      if (holder && stat && (await this.#isDead(holder))) dead.set(stat.inode, path);
+      const isOld = stat && this.#clock.nowMs() - Number(stat.mtimeNs / 1_000_000n) > LEFTOVER_AGE_MS;
+      if (holder && isOld && (await this.#isDead(holder))) dead.set(stat.inode, path);
     }
     if (dead.size === 0) return;
     for (const name of await disk.list(directoryPath)) {
