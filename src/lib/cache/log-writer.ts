@@ -23,6 +23,7 @@ export interface LogWriterParts {
   readonly purpose: Purpose;
   /** Counts what was written, so that a disk that has stopped can be told from one that is slow. */
   readonly progress: Cell;
+  readonly onNewSegment?: (() => void) | undefined;
 }
 
 interface OpenSegment {
@@ -53,7 +54,9 @@ export class LogWriter {
       if (attempt > 0) await clock.sleep(random.unit() * 10 * 2 ** attempt);
       const created = await this.#create(record);
       if (created === 'no-room') return false;
-      if (created !== 'withdrawn') this.#open = created;
+      if (created === 'withdrawn') continue;
+      this.#open = created;
+      this.#parts.onNewSegment?.();
     }
     if (!this.#open) return false;
     const { writer, segment } = this.#open;

@@ -12,6 +12,7 @@ import { LockFile } from '../disk/lock-file.ts';
 import { systemProcesses, type Processes } from '../disk/process-identity.ts';
 import { CapacityGuard, type Purpose } from './capacity.ts';
 import { rememberedCapacity } from './capacity-file.ts';
+import type { CheckpointPaths } from './checkpoint.ts';
 import { LogWriter } from './log-writer.ts';
 import { Maintenance } from './maintenance.ts';
 import { FileKeys } from './page-key.ts';
@@ -21,6 +22,7 @@ import { RecordIndex } from './record-index.ts';
 import { RecordReader } from './record-reader.ts';
 import { Rewriter } from './rewriter.ts';
 import { SegmentSet } from './segment-set.ts';
+import { loadSidecar } from './sidecar.ts';
 import { SegmentStore } from './segment-store.ts';
 import { WriteQueue } from './write-queue.ts';
 
@@ -44,8 +46,14 @@ export interface SegmentStoreOptions {
 }
 
 /** Folders and files of a cache directory. */
-export function layoutOf(directoryPath: string): { segments: string; lock: string; capacity: string } {
+export function layoutOf(directoryPath: string): CheckpointPaths & {
+  readonly segments: string;
+  readonly lock: string;
+  readonly capacity: string;
+} {
   return {
+    sidecar: join(directoryPath, 'index.bin'),
+    sqlite: join(directoryPath, 'index.sqlite'),
     segments: join(directoryPath, 'segments'),
     lock: join(directoryPath, 'lock'),
     capacity: join(directoryPath, 'cache.json'),
@@ -75,12 +83,23 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
   });
   const progress = { value: 0 };
   const newWriter = (purpose: Purpose): LogWriter =>
-    new LogWriter({ disk, set, capacity, random, clock, owner, purpose, progress });
+    new LogWriter({
+      disk,
+      set,
+      capacity,
+      random,
+      clock,
+      owner,
+      purpose,
+      progress,
+      onNewSegment: purpose === 'insert' ? () => void maintenance.upkeep() : undefined,
+    });
   const maintenance = new Maintenance({
     disk,
     set,
     lock: new LockFile({ disk, directory: layout.lock, clock, processes }),
     processes,
+    paths: layout,
     capacity,
     newWriter: () => newWriter('rewrite'),
     newRewriter: (writer) => new Rewriter({ set, reader, writer, memory, clock }),
@@ -101,6 +120,7 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
   });
   const parts = { set, reader, queue, capacity, retention, maintenance, keys, memory, metrics, log: once, clock };
   const store = new SegmentStore(parts);
+  await loadSidecar(disk, layout.sidecar, set);
   await store.refresh();
   return store;
 }

@@ -1,10 +1,10 @@
-// The in-memory index of L2: an open-addressing table in one typed array, 32 bytes a slot, that maps (file hash, page
+// The in-memory index of L2: an open-addressing table in one typed array, 28 bytes a slot, that maps (file hash, page
 // id) to where records lie. Several records of one page stand behind each other. It holds no keys: whoever reads a
 // record compares its key, so a collision of hashes is a miss and nothing worse. Knows nothing of disks.
 import type { FileHash } from './page-key.ts';
 
-/** hash lo, hi · page id · segment number + 1 · offset · head bytes · first granule and count · last use. */
-export const SLOT_WORDS = 8;
+/** hash lo, hi · page id · segment number + 1 · offset · head bytes · first granule and count. */
+export const SLOT_WORDS = 7;
 const FREE = 0;
 const REMOVED = 0xffff_ffff;
 const SLOTS_MIN = 1024;
@@ -16,6 +16,29 @@ export interface IndexedRecord extends FileHash {
   readonly headBytes: number;
   readonly firstGranule: number;
   readonly granules: number;
+}
+
+/** The raw slots, and how many of them hold a record. */
+export interface IndexTable {
+  readonly words: Uint32Array<ArrayBuffer>;
+  readonly count: number;
+}
+
+/** Changes the segment numbers of slots [from, to) in place; those of segments that `renumber` does not know go. */
+export function renumberSlots(
+  words: Uint32Array,
+  range: { readonly from: number; readonly to: number },
+  renumber: (segment: number) => number | undefined,
+): number {
+  let kept = 0;
+  for (let at = range.from * SLOT_WORDS + 3; at < range.to * SLOT_WORDS; at += SLOT_WORDS) {
+    const state = words[at]!;
+    if (state === FREE || state === REMOVED) continue;
+    const number = renumber(state - 1);
+    words[at] = number === undefined ? REMOVED : number + 1;
+    if (number !== undefined) kept += 1;
+  }
+  return kept;
 }
 
 export class RecordIndex {
@@ -45,7 +68,6 @@ export class RecordIndex {
     this.#words[at + 4] = record.offset;
     this.#words[at + 5] = record.headBytes;
     this.#words[at + 6] = record.firstGranule | (record.granules << 16);
-    this.#words[at + 7] = 0;
     this.#count += 1;
     this.#used += 1;
   }
@@ -75,15 +97,6 @@ export class RecordIndex {
     };
   }
 
-  /** Notes a use of the record, as a number that grows with time. */
-  touch(slot: number, stamp: number): void {
-    this.#words[slot * SLOT_WORDS + 7] = stamp;
-  }
-
-  usedAt(slot: number): number {
-    return this.#words[slot * SLOT_WORDS + 7]!;
-  }
-
   remove(slot: number): void {
     this.#words[slot * SLOT_WORDS + 3] = REMOVED;
     this.#count -= 1;
@@ -100,21 +113,39 @@ export class RecordIndex {
     }
   }
 
-  removeSegment(segment: number): void {
+  removeSegments(segments: ReadonlySet<number>): void {
     const words = this.#words;
     for (let at = 3; at < words.length; at += SLOT_WORDS) {
-      if (words[at] !== segment + 1) continue;
+      const state = words[at]!;
+      if (state === FREE || state === REMOVED || !segments.has(state - 1)) continue;
       words[at] = REMOVED;
       this.#count -= 1;
     }
   }
 
-  /** Slots that hold a record, in no order. */
-  *slots(): Generator<number> {
-    for (let slot = 0; slot <= this.#mask; slot += 1) {
-      const state = this.#words[slot * SLOT_WORDS + 3]!;
-      if (state !== FREE && state !== REMOVED) yield slot;
+  /** A copy of the table as it is now, for the sidecar. */
+  snapshot(): IndexTable {
+    return { words: this.#words.slice(), count: this.#count };
+  }
+
+  /** Becomes the table, which it takes over; false, and nothing changes, where that cannot be one. */
+  adopt(table: IndexTable): boolean {
+    const slots = table.words.length / SLOT_WORDS;
+    if (slots < SLOTS_MIN || !Number.isInteger(Math.log2(slots))) return false;
+    let used = 0;
+    let count = 0;
+    for (let at = 3; at < table.words.length; at += SLOT_WORDS) {
+      const state = table.words[at];
+      if (state !== FREE) used += 1;
+      if (state !== FREE && state !== REMOVED) count += 1;
     }
+    // Without a free slot a lookup would never end.
+    if (count !== table.count || used * 4 > slots * 3) return false;
+    this.#words = table.words;
+    this.#mask = slots - 1;
+    this.#count = count;
+    this.#used = used;
+    return true;
   }
 
   #home(lo: number, pageId: number): number {

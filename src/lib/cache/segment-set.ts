@@ -47,6 +47,8 @@ interface OpenFile {
 export class SegmentSet {
   readonly directoryPath: string;
   readonly index: RecordIndex;
+  /** What the last checkpoint, or the one that was loaded, does not know. */
+  readonly unsaved = { records: 0, segments: 0 };
   readonly #disk: Disk;
   readonly #metrics: Metrics;
   readonly #log: Logger;
@@ -116,6 +118,7 @@ export class SegmentSet {
     const item = decodeItem(entry.item, entry.payloadBytes);
     if (!item) return;
     segment.records += 1;
+    this.unsaved.records += 1;
     this.index.insert({
       lo: hash.lo,
       hi: hash.hi,
@@ -153,7 +156,9 @@ export class SegmentSet {
       if (name) names.set(name.idHex, { name, fileName });
     }
     // Only what was known before the listing: one of our own may be younger.
-    for (const segment of before) if (!names.has(segment.idHex)) this.forget(segment);
+    const gone = before.filter((segment) => !names.has(segment.idHex));
+    for (const segment of gone) this.forget(segment, { keepIndexed: true });
+    if (gone.length > 0) this.index.removeSegments(new Set(gone.map((segment) => segment.number)));
     const stale: Segment[] = [];
     for (const { name, fileName } of names.values()) {
       const known = this.#byId.get(name.idHex);
@@ -205,6 +210,7 @@ export class SegmentSet {
         segment.sizeBytes = sizeBytes;
         if (scan.end > SEGMENT_HEADER_BYTES) segment.scannedTo = scan.end;
         segment.complete = sealed;
+        if (sealed) this.unsaved.segments += 1;
         this.#indexAll(segment, scan.entries);
       });
     } catch (error) {
@@ -217,6 +223,16 @@ export class SegmentSet {
     this.#metrics.add('seekfs_l2_read_failures_total');
     const code = systemErrorCode(error) ?? String(error);
     this.#log.log('warn', `cannot read the cache in ${this.directoryPath} (${code}): reading through`);
+  }
+
+  /** How the segment's writer calls itself, from its header. */
+  async ownerOf(segment: Segment): Promise<string | undefined> {
+    try {
+      segment.owner ??= (await this.withFile(segment, readSegmentHeader))?.owner;
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') this.#noteUnreadable(error);
+    }
+    return segment.owner;
   }
 
   /**
@@ -254,12 +270,12 @@ export class SegmentSet {
   }
 
   /** Drops the segment and its records from memory. Reads that go on keep their open file. */
-  forget(segment: Segment): void {
+  forget(segment: Segment, options?: { readonly keepIndexed: boolean }): void {
     if (segment.gone) return;
     segment.gone = true;
     this.#byId.delete(segment.idHex);
     this.#segments[segment.number] = undefined;
-    this.index.removeSegment(segment.number);
+    if (!options?.keepIndexed) this.index.removeSegments(new Set([segment.number]));
     const open = this.#files.get(segment.number);
     if (open?.users === 0) this.#close(segment.number, open);
   }

@@ -205,6 +205,7 @@ export class SegmentStore {
 
   async close(): Promise<void> {
     await this.#parts.queue.close();
+    await this.#parts.maintenance.close();
     await this.#parts.set.close();
   }
 }

@@ -133,7 +133,7 @@ describe('cleaning', () => {
     }
     expect(segments()).toHaveLength(12);
     const l2 = await open();
-    await l2.store.maintenance.mergeWhenMany();
+    await l2.store.maintenance.upkeep();
     expect(segments()).toHaveLength(1);
     expect(await l2.get(page)).toBeDefined();
     const fresh = await open();
@@ -151,7 +151,7 @@ describe('cleaning', () => {
     }
     const reader = await open();
     const cleaner = await open();
-    await cleaner.store.maintenance.mergeWhenMany();
+    await cleaner.store.maintenance.upkeep();
     expect(segments()).toHaveLength(1);
     expect(await reader.get(page)).toBeDefined();
   });

@@ -1,0 +1,277 @@
+// One run of maintenance under the lock: ends the segments of dead writers, evicts, compacts and merges. Pages are
+// written again, and durable, before the segment that held them is removed; so a holder of the lock that slept through
+// a takeover does no harm by going on.
+import { join } from 'node:path';
+import type { Clock } from '../base/clock.ts';
+import { systemErrorCode } from '../base/errors.ts';
+import type { Metrics } from '../base/metrics.ts';
+import { MIB } from '../base/units.ts';
+import type { Disk } from '../disk/disk.ts';
+import { sharesProcessNumbers, type Processes, type ProcessIdentity } from '../disk/process-identity.ts';
+import { recordBytes, type RecordEntry } from '../segment/format.ts';
+import { formatSegmentName } from '../segment/names.ts';
+import { GRANULE_BYTES } from '../page/page.ts';
+import type { CapacityGuard } from './capacity.ts';
+import type { LogWriter } from './log-writer.ts';
+import { decodeGroup, decodeItem, hashGroup, type FileKey, type FileName, type PageItem } from './page-key.ts';
+import { bitsOf, recordsOf } from './pieces.ts';
+import { planEviction, type SegmentView } from './policy/eviction.ts';
+import type { Retention } from './policy/retention.ts';
+import type { IndexedRecord } from './record-index.ts';
+import type { Rewriter } from './rewriter.ts';
+import type { Segment, SegmentSet } from './segment-set.ts';
+
+/** Segments, oldest first, whose records are looked at for one eviction. */
+const CANDIDATES_MAX = 16;
+/** A segment of which less than this share is live is written again. */
+const LIVE_SHARE_MIN = 0.5;
+/** So many segments that are shorter than a quarter of the full size are merged. */
+const SHORT_SEGMENTS_MAX = 8;
+const SHORT_SHARE = 0.25;
+const COMPACT_BYTES_PER_SEC = 256 * MIB;
+/** The open segment of a writer whom nobody here can ask for is taken to be abandoned after so long without a byte. */
+const SILENT_WRITER_MS = 600_000;
+
+/** What a run works with. */
+export interface CleaningParts {
+  readonly disk: Disk;
+  readonly set: SegmentSet;
+  readonly processes: Processes;
+  readonly capacity: CapacityGuard;
+  readonly writer: LogWriter;
+  readonly rewriter: Rewriter;
+  readonly retention: Retention;
+  readonly isDead: IsDead;
+  readonly stillHeld: () => Promise<boolean>;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  /** Aborted when the process wants to end: compaction stops at the next record. */
+  readonly signal: AbortSignal;
+}
+
+/** A record that eviction may keep. */
+interface LiveRecord {
+  readonly bytes: number;
+  readonly entry: RecordEntry;
+  readonly record: IndexedRecord;
+  readonly file: FileKey;
+  readonly item: PageItem;
+}
+
+interface View extends SegmentView<LiveRecord> {
+  readonly segment: Segment;
+}
+
+/** May pages of this file go before all others? */
+export type IsDead = (file: FileName) => boolean;
+
+export interface CleanResult {
+  /** Segments removed and bytes that this gave back, what was written again taken off. */
+  readonly removedSegments: number;
+  readonly freedBytes: number;
+  readonly rewrittenBytes: number;
+  readonly droppedRecords: number;
+}
+
+export class Cleaning {
+  readonly #parts: CleaningParts;
+  #removedSegments = 0;
+  #freedBytes = 0;
+  #rewrittenBytes = 0;
+  #droppedRecords = 0;
+  /** Numbers of segments with copies of records that were dropped: they may never have been synced. */
+  readonly #reliedOn = new Set<number>();
+
+  constructor(parts: CleaningParts) {
+    this.#parts = parts;
+  }
+
+  result(): CleanResult {
+    return {
+      removedSegments: this.#removedSegments,
+      freedBytes: this.#freedBytes - this.#rewrittenBytes,
+      rewrittenBytes: this.#rewrittenBytes,
+      droppedRecords: this.#droppedRecords,
+    };
+  }
+
+  /** Gives the open segments of dead writers their final name, which frees what they had reserved. */
+  async endAbandoned(): Promise<void> {
+    const { set, disk } = this.#parts;
+    let ended = false;
+    for (const segment of set) {
+      if (segment.own || segment.name.kind === 'sealed' || !(await this.#isAbandoned(segment))) continue;
+      const from = join(set.directoryPath, segment.fileName);
+      const to = join(set.directoryPath, formatSegmentName({ kind: 'sealed', idHex: segment.idHex }));
+      await disk.rename(from, to).catch((error: unknown) => {
+        if (systemErrorCode(error) !== 'ENOENT') throw error;
+      });
+      ended = true;
+    }
+    if (ended) await set.refreshAnew();
+  }
+
+  async #isAbandoned(segment: Segment): Promise<boolean> {
+    const { disk, set, clock, processes } = this.#parts;
+    const self = await processes.current();
+    const owner = parseOwner(await set.ownerOf(segment));
+    if (owner && sharesProcessNumbers(self, owner)) return !(await processes.isRunning(owner));
+    const stat = await disk.stat(join(set.directoryPath, segment.fileName)).catch(() => undefined);
+    return stat !== undefined && clock.nowMs() - Number(stat.mtimeNs / 1_000_000n) > SILENT_WRITER_MS;
+  }
+
+  /** Removes segments, best first, until `enough`; what is hot in them is written again. */
+  async evict(enough: () => Promise<boolean>): Promise<void> {
+    const scoreOf = ({ file, item }: LiveRecord): number =>
+      this.#parts.retention.score({ ...file, pageId: item.pageId });
+    for (let oldest = this.#oldest(); oldest.length > 0 && !(await enough()); oldest = this.#oldest()) {
+      const views: View[] = [];
+      for (const segment of oldest.slice(0, CANDIDATES_MAX)) {
+        const view = await this.#view(segment);
+        if (view) views.push(view);
+      }
+      // First what is dead, as long as that pays for writing the rest again.
+      const ofDead = planEviction<LiveRecord, View>(views, () => 1);
+      const plan =
+        ofDead?.survivors.length === ofDead?.victim.records.length
+          ? ofDead
+          : planEviction<LiveRecord, View>(views, scoreOf);
+      if (!plan) return;
+      const before = this.#rewrittenBytes;
+      if ((await this.#remove(plan.victim, plan.survivors, 'evict')) !== 'removed') return;
+      // Damage and full disks aside this cannot be; it keeps a defect from turning into an endless loop.
+      if (this.#rewrittenBytes - before >= plan.victim.fileBytes) return;
+    }
+  }
+
+  /** Writes again what is live in segments that are mostly dead, and in short ones when there are many. */
+  async compact(which: 'all' | 'short'): Promise<void> {
+    const { capacity, signal } = this.#parts;
+    const all = this.#oldest();
+    const short = all.filter((segment) => segment.sizeBytes < capacity.segmentBytes * SHORT_SHARE);
+    const merged = new Set(short.length >= SHORT_SEGMENTS_MAX ? short : []);
+    for (const segment of which === 'all' ? all : merged) {
+      if (signal.aborted) return;
+      const view = await this.#view(segment);
+      if (!view) continue;
+      const liveBytes = view.records.reduce((sum, { bytes }) => sum + bytes, 0);
+      const sparse = liveBytes < segment.sizeBytes * LIVE_SHARE_MIN && segment.sizeBytes > liveBytes + 4096;
+      if (!sparse && !merged.has(segment)) continue;
+      if ((await this.#remove(view, view.records, 'compact')) === 'stop') return;
+    }
+  }
+
+  #oldest(): Segment[] {
+    const ended = [...this.#parts.set].filter((segment) => segment.complete && !segment.own);
+    return ended.sort((a, b) => a.createdAtMs - b.createdAtMs);
+  }
+
+  /** Its live records; those that others hold as well, or that are of dead files, leave the index here. */
+  async #view(segment: Segment): Promise<View | undefined> {
+    const { set, isDead } = this.#parts;
+    const files = new Map<Buffer, FileKey | undefined>();
+    const records: LiveRecord[] = [];
+    const entries = await set.entriesOf(segment);
+    if (!entries) return undefined;
+    for (const entry of entries) {
+      if (!files.has(entry.group)) files.set(entry.group, fileKeyOf(entry.group));
+      const file = files.get(entry.group);
+      const item = decodeItem(entry.item, entry.payloadBytes);
+      if (!file || !item) continue;
+      const all = recordsOf(set.index, file, item.pageId);
+      const record = all.find((one) => one.segment === segment.number && one.offset === entry.offset);
+      if (!record) continue;
+      const others = all.filter((one) => one !== record);
+      const bits = bitsOf(others, Math.ceil(item.len / GRANULE_BYTES));
+      const twice = [...bits.missingRuns(record.firstGranule, record.granules)].length === 0;
+      if (twice || isDead(file)) {
+        if (twice) for (const other of others) this.#reliedOn.add(other.segment);
+        set.index.removeRecord(record);
+        this.#droppedRecords += 1;
+        continue;
+      }
+      records.push({ bytes: recordBytes(entry), entry, record, file, item });
+    }
+    return { segment, fileBytes: segment.sizeBytes, records };
+  }
+
+  /**
+   * Writes the survivors again, makes them durable, and removes the segment. Compaction keeps a segment that it cannot
+   * read now; eviction does not, or one bad sector would end all evictions.
+   */
+  async #remove(
+    view: View,
+    survivors: readonly LiveRecord[],
+    why: 'evict' | 'compact',
+  ): Promise<'removed' | 'kept' | 'stop'> {
+    const { set, disk, rewriter, writer, retention, metrics, stillHeld, clock, signal } = this.#parts;
+    const kept = new Set<LiveRecord>();
+    for (const live of survivors) {
+      // Joined with another record of its page that was written again before.
+      const indexed = recordsOf(set.index, live.file, live.item.pageId).some(
+        (one) => one.segment === live.record.segment && one.offset === live.record.offset,
+      );
+      const rewritten = indexed ? await rewriter.rewrite(live.record, live.file, live.item) : 'written';
+      if (rewritten === 'written') kept.add(live);
+      else if (rewritten === 'no-room' && why === 'compact') return 'stop';
+      else if (rewritten === 'failed' && why === 'compact') return 'kept';
+      if (!indexed || rewritten !== 'written') continue;
+      this.#rewrittenBytes += live.bytes;
+      if (why === 'compact' && signal.aborted) return 'stop';
+      // Somebody waits for an eviction; compaction has time, and leaves the disk to readers.
+      if (why === 'compact') await clock.sleep((live.bytes / COMPACT_BYTES_PER_SEC) * 1000);
+    }
+    await writer.sync();
+    await this.#syncReliedOn();
+    if (!(await stillHeld())) return 'stop';
+    await disk.remove(join(set.directoryPath, view.segment.fileName)).catch((error: unknown) => {
+      if (systemErrorCode(error) !== 'ENOENT') throw error;
+    });
+    for (const live of view.records) {
+      if (kept.has(live)) continue;
+      this.#droppedRecords += 1;
+      retention.onDrop({ ...live.file, pageId: live.item.pageId });
+    }
+    set.forget(view.segment);
+    this.#removedSegments += 1;
+    this.#freedBytes += view.fileBytes;
+    metrics.add('seekfs_l2_evicted_bytes_total', view.fileBytes);
+    return 'removed';
+  }
+
+  async #syncReliedOn(): Promise<void> {
+    if (this.#reliedOn.size === 0) return;
+    const { set, disk } = this.#parts;
+    for (const number of this.#reliedOn) {
+      const segment = set.get(number);
+      if (segment) await set.withFile(segment, (file) => file.sync());
+    }
+    await disk.syncDirectory(set.directoryPath);
+    this.#reliedOn.clear();
+  }
+}
+
+/** Whether there are so many short segments that merging them pays. */
+export function manyShort(set: SegmentSet, capacity: CapacityGuard): boolean {
+  const shortBytes = capacity.segmentBytes * SHORT_SHARE;
+  let count = 0;
+  for (const segment of set) if (segment.complete && segment.sizeBytes < shortBytes) count += 1;
+  return count >= SHORT_SEGMENTS_MAX;
+}
+
+function fileKeyOf(group: Buffer): FileKey | undefined {
+  const name = decodeGroup(group);
+  return name && { ...name, ...hashGroup(group), group };
+}
+
+/** The owner text of a segment header is the JSON of its writer's identity. */
+function parseOwner(owner: string | undefined): ProcessIdentity | undefined {
+  try {
+    const parsed = JSON.parse(owner ?? '') as Partial<ProcessIdentity> | null;
+    const { bootId, pidNamespace, pid, startTime } = parsed ?? {};
+    if (typeof bootId !== 'string' || typeof pidNamespace !== 'string' || !Number.isSafeInteger(pid)) return undefined;
+    return { bootId, pidNamespace, pid: pid!, startTime: typeof startTime === 'string' ? startTime : '' };
+  } catch {
+    return undefined;
+  }
+}
