@@ -88,6 +88,7 @@ class WiredSeekfs implements Seekfs {
       directoryPath,
       capacityBytes: l2BytesMax,
       freeReserveBytes,
+      policyOf: () => config.cache.policy,
       memory,
       metrics,
       log,

@@ -1,12 +1,11 @@
 // How a page names its records in the segment log: the group is the file (namespace, path, identity), the item is the
 // page and the run of granules. Pure; used by the store, its index, status and check.
 import { granuleCount, GRANULE_BYTES, type Page } from '../page/page.ts';
-import type { RecordKey } from '../segment/format.ts';
 
 /** `kind` of a record that holds granules of one page; other kinds in a segment are passed over. */
 export const PAGE_RECORD_KIND = 1;
 /** Index entries count granules in 16 bits: pages past 8 GiB are not cached. */
-export const GRANULES_MAX = 0xffff;
+const GRANULES_MAX = 0xffff;
 const ITEM_BYTES = 25;
 
 export interface FileName {
@@ -27,7 +26,7 @@ export interface PageItem {
 }
 
 /** group = for each of ns, path, identity: u16 length, UTF-8 bytes. */
-export function encodeGroup(file: FileName): Buffer {
+function encodeGroup(file: FileName): Buffer {
   const parts = [file.ns, file.path, file.identity].map((text) => Buffer.from(text));
   return Buffer.concat(parts.flatMap((part) => [Buffer.from([part.length & 0xff, part.length >>> 8]), part]));
 }
@@ -132,8 +131,4 @@ export class FileKeys {
     this.#byPath.set(file.path, key);
     return key;
   }
-}
-
-export function sameKey(a: RecordKey, b: RecordKey): boolean {
-  return a.group.equals(b.group) && a.item.equals(b.item);
 }

@@ -3,7 +3,7 @@
 import type { Database, Statement } from 'sql.js';
 import type { FileName } from './page-key.ts';
 
-export const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 1;
 
 /** docs/format/segment.md explains it column by column. */
 const SCHEMA = `

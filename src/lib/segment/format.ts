@@ -29,7 +29,7 @@
 import { crc32c, crc32cCombine } from '../base/crc32c.ts';
 import { GIB, KIB } from '../base/units.ts';
 
-export const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 1;
 export const SEGMENT_ID_BYTES = 16;
 export const BLOCK_BYTES = 16 * KIB;
 export const SEGMENT_HEADER_BYTES = 48;
@@ -38,8 +38,8 @@ export const TRAILER_BYTES = 16;
 /** Offsets are 32-bit in indexes; writers roll long before. */
 export const SEGMENT_BYTES_MAX = 4 * GIB - 1;
 export const OWNER_BYTES_MAX = 512;
-export const GROUP_BYTES_MAX = 8 * KIB;
-export const ITEM_BYTES_MAX = 256;
+const GROUP_BYTES_MAX = 8 * KIB;
+const ITEM_BYTES_MAX = 256;
 
 const SEGMENT_MAGIC = Buffer.from('SEEKFSEG');
 export const RECORD_MAGIC = Buffer.from('SKRC');
