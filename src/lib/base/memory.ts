@@ -88,6 +88,8 @@ export class MemoryGovernor {
   ): Promise<Slab[] | undefined> {
     const { lane, signal } = options;
     const count = lengths.length;
+    // Else the view would be shorter than was asked for.
+    if (lengths.some((length) => length > SLAB_BYTES)) throw new RangeError(`a slab has ${SLAB_BYTES} bytes at most`);
     if (count * SLAB_BYTES > this.limitBytes) {
       throw new RangeError(`${count} slabs at once are over the memory limit of ${this.limitBytes} bytes`);
     }
@@ -127,8 +129,10 @@ export class MemoryGovernor {
   }
 
   #reclaim(count: number): void {
-    const missing = this.#inUse + count - this.limitBytes / SLAB_BYTES;
-    for (const reclaim of this.#reclaimers) if (missing > 0) reclaim(missing);
+    for (const reclaim of this.#reclaimers) {
+      const missing = this.#inUse + count - this.limitBytes / SLAB_BYTES;
+      if (missing > 0) reclaim(missing);
+    }
   }
 
   #take(lengths: readonly number[]): Slab[] {

@@ -12,6 +12,7 @@ export class Semaphore {
   readonly #waiters = new Set<Waiter>();
 
   constructor(capacity: number) {
+    if (!(capacity >= 1)) throw new RangeError(`a semaphore of ${capacity} permits would never grant any`);
     this.capacity = capacity;
     this.#free = capacity;
   }
