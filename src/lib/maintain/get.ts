@@ -3,7 +3,7 @@
 // page by page against the manifest and kept as far as it is right.
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, rename, stat, utimes, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, rename, stat, unlink, utimes, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crc32c, loadCrc32c } from '../base/crc32c.ts';
 import { throwIfAborted, wrapSystemError } from '../base/errors.ts';
@@ -113,22 +113,36 @@ async function getFile(
     }
     await mkdir(dirname(file), { recursive: true });
     const partial = partialPath(entry, file);
-    const handle = await open(partial, constants.O_RDWR | constants.O_CREAT, 0o666);
-    let resumedBytes: number;
-    try {
-      resumedBytes = await rightBytes(handle, entry, context.signal);
-      await handle.truncate(resumedBytes);
-      advance(resumedBytes);
-      await fill(context, handle, { entry, from: resumedBytes }, advance);
-      await handle.datasync();
-    } finally {
-      await handle.close();
-    }
+    const resumedBytes = await writePartial(context, entry, partial, advance);
     if (entry.modifiedAtMs !== undefined) await utimes(partial, new Date(), new Date(entry.modifiedAtMs));
     await rename(partial, file);
     return { isPresent: false, resumedBytes };
   } catch (error) {
     throw wrapSystemError(error, `write ${file}`);
+  }
+}
+
+/** @returns how many of its bytes were there already */
+async function writePartial(
+  context: Context,
+  entry: FileEntry,
+  partial: string,
+  advance: (bytes: number) => void,
+): Promise<number> {
+  const handle = await open(partial, constants.O_RDWR | constants.O_CREAT, 0o666);
+  try {
+    const resumedBytes = await rightBytes(handle, entry, context.signal);
+    await handle.truncate(resumedBytes);
+    advance(resumedBytes);
+    await fill(context, handle, { entry, from: resumedBytes }, advance);
+    await handle.datasync();
+    return resumedBytes;
+  } catch (error) {
+    // Nothing in it that the next run could go on from.
+    if ((await handle.stat()).size === 0) await unlink(partial);
+    throw error;
+  } finally {
+    await handle.close();
   }
 }
 

@@ -1,0 +1,194 @@
+// Everything that a user, a store or somebody else can get wrong: one clear line, the right exit status, and nothing
+// changed, neither in the store nor among the local files.
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { Cli, snapshot, type Outcome, type RunOptions } from '../support/cli.ts';
+
+let cli: Cli;
+const bytes = Buffer.alloc(300_000, 'seekfs ');
+
+beforeAll(async () => {
+  cli = await Cli.create();
+  await writeFile(join(cli.work, 'warm.bin'), bytes);
+  await cli.succeed(['put', 'dev', 'warm.bin', '--page-size', '64KiB']);
+});
+
+/** Runs it twice, as text and with --json, and holds both against what is expected. */
+async function expectFailure(
+  args: readonly string[],
+  expected: { status: number; code: string; says: RegExp },
+  options: RunOptions & { with?: Cli } = {},
+): Promise<void> {
+  const user = options.with ?? cli;
+  const before = await contents(user);
+  const [plain, asJson] = await Promise.all([user.run(args, options), user.run([...args, '--json'], options)]);
+  expect(errorLines(plain), plain.stderr).toHaveLength(1);
+  expect(errorLines(plain)[0]).toMatch(expected.says);
+  expect(plain.status, plain.stderr).toBe(expected.status);
+  expect(plain.stdout.toString()).toBe('');
+  expect(plain.stderr).not.toMatch(/^\s+at /m);
+  const carriesBytes = ['cat', 'readv'].includes(args[0]!);
+  const document = JSON.parse(carriesBytes ? lastLine(asJson) : asJson.stdout.toString()) as unknown;
+  expect(document).toMatchObject({ error: { code: expected.code, message: expect.stringMatching(expected.says) } });
+  expect(asJson.status).toBe(expected.status);
+  expect(await contents(user)).toEqual(before);
+}
+
+/** Local files and the store's objects; its lock changes hands with every attempt, which is no change. */
+async function contents(user: Cli): Promise<object> {
+  const store = Object.entries(await snapshot(user.storePath));
+  const objects = store.filter(([path]) => !path.startsWith('/.seekfs/lock/'));
+  return { work: await snapshot(user.work), store: Object.fromEntries(objects) };
+}
+
+function errorLines({ stderr }: Outcome): string[] {
+  const lines = stderr.split('\n').filter((line) => line !== '');
+  expect(lines.filter((line) => !/^(error|warning): /.test(line))).toEqual([]);
+  return lines.filter((line) => line.startsWith('error: '));
+}
+
+const lastLine = ({ stderr }: Outcome): string => stderr.trim().split('\n').at(-1)!;
+
+describe('the command line', () => {
+  test.each([
+    ['unknown command', ['nope'], /command nope not found/],
+    ['unknown flag', ['ls', 'dev', '--nope'], /nonexistent flag: --nope/],
+    ['unknown flag of a publishing command', ['put', 'dev', 'warm.bin', '--nope'], /nonexistent flag: --nope/],
+    ['missing argument', ['cat', 'dev'], /missing 1 required arg: path/],
+    ['one argument too many', ['cat', 'dev', 'warm.bin', 'x'], /unexpected argument: x/],
+    ['bad size', ['cat', 'dev', 'warm.bin', '--off', '1parsec'], /--off: "1parsec" is not a size/],
+    ['negative offset', ['cat', 'dev', 'warm.bin', '--off=-1'], /--off: "-1" is not a size/],
+    ['bad version', ['ls', 'dev', '--at', 'three'], /--at: "three" is not a version/],
+    ['bad log level', ['ls', 'dev', '--log-level', 'loud'], /--log-level=loud to be one of/],
+    ['bad store', ['ls', 'dev', '--store', 'ftp://x'], /--store.*must be file:\/\/\/directory or s3:\/\/bucket/],
+    ['malformed extent', ['readv', 'dev', 'warm.bin:0'], /"warm.bin:0" is not an extent/],
+    ['extent with a negative length', ['readv', 'dev', 'warm.bin:0:-5'], /is not an extent/],
+    ['no extent', ['readv', 'dev'], /no extents/],
+    ['nothing to put', ['put', 'dev'], /nothing to put/],
+    ['page size that is no power of two', ['put', 'dev', 'warm.bin', '--page-size', '100KiB'], /page size/],
+    ['namespace with a slash', ['ls', 'a/b'], /no name of a namespace/],
+    ['namespace that climbs', ['put', '..', 'warm.bin'], /no name of a namespace/],
+    ['path that climbs', ['rm', 'dev', '../x'], /no path of a file/],
+    ['listening where others reach it', ['serve', '--listen', '0.0.0.0:0'], /0\.0\.0\.0 can be reached by others/],
+    ['listening nowhere', ['serve', '--listen', '7070'], /must be host:port/],
+  ])('%s is a usage error', async (_, args, says) => {
+    const code = args.includes('7070') || args.includes('ftp://x') ? 'config_invalid' : 'usage';
+    await expectFailure(args, { status: 2, code, says });
+  });
+
+  test('an offset at the end of a file that is not empty cannot be satisfied', async () => {
+    const expected = { status: 2, code: 'range_not_satisfiable', says: /offset 300000 is past the end/ };
+    await expectFailure(['cat', 'dev', 'warm.bin', '--off', '300000'], expected);
+    await expectFailure(['readv', 'dev', 'warm.bin:0:10', 'warm.bin:300000:1'], expected);
+  });
+});
+
+describe('names that are not there', () => {
+  test.each([
+    ['namespace', ['cat', 'nope', 'warm.bin'], 'namespace_not_found', /namespace nope has no HEAD/],
+    ['namespace to remove from', ['rm', 'nope', 'x'], 'namespace_not_found', /namespace nope has no HEAD/],
+    ['path', ['cat', 'dev', 'cold.bin'], 'path_not_found', /version 1 of dev has no file cold\.bin/],
+    ['path of an extent', ['readv', 'dev', 'warm.bin:0:1', 'cold.bin:0:1'], 'path_not_found', /cold\.bin/],
+    ['path to get', ['get', 'dev', 'cold.bin', 'out'], 'path_not_found', /cold\.bin/],
+    ['path to remove', ['rm', 'dev', 'warm.bin', 'cold.bin'], 'path_not_found', /cold\.bin/],
+    ['version', ['cat', 'dev', 'warm.bin', '--at', '7'], 'version_not_found', /no version 7/],
+    ['version to roll back to', ['manifest', 'rollback', 'dev', '7'], 'version_not_found', /no version 7/],
+    ['version to pin', ['pin', 'dev', 'x', '7'], 'version_not_found', /no version 7/],
+    ['source', ['put', 'dev', 'cold.bin'], 'file_not_found', /cold\.bin/],
+    ['object to publish', ['manifest', 'gen', 'dev', 'cold.bin'], 'object_not_found', /cold\.bin/],
+    ['configuration file', ['ls', 'dev', '--config', 'none.toml'], 'file_not_found', /none\.toml, named by --config/],
+  ] as const)('a %s', async (_, args, code, says) => {
+    await expectFailure(args, { status: 10, code, says });
+  });
+});
+
+describe('the configuration', () => {
+  test('an unknown key is named with its line', async () => {
+    const file = join(cli.work, 'bad.toml');
+    await writeFile(file, '[cache]\n\npolice = "lru"\n');
+    const says = /bad\.toml:3: unknown key cache\.police; did you mean cache\.policy\?/;
+    await expectFailure(['ls', 'dev', '--config', file], { status: 2, code: 'config_invalid', says });
+  });
+
+  test('a bad variable is named', async () => {
+    const env = { SEEKFS_S3_MAX_INFLIGHT_GETS: 'many' };
+    const says = /SEEKFS_S3_MAX_INFLIGHT_GETS must be a whole number/;
+    await expectFailure(['ls', 'dev'], { status: 2, code: 'config_invalid', says }, { env });
+  });
+});
+
+describe('a damaged store', () => {
+  /** A user whose store holds one version of one file, for the test to damage. */
+  async function published(): Promise<Cli & { manifest: string }> {
+    const user = await Cli.create();
+    await writeFile(join(user.work, 'warm.bin'), bytes);
+    await user.succeed(['put', 'dev', 'warm.bin']);
+    // The manifest that `put` kept must not stand in for the damaged one.
+    const manifest = join(user.storePath, 'namespaces/dev/manifests/v-1.json.gz');
+    return Object.assign(user, { manifest });
+  }
+
+  const fresh = (user: Cli) => ({ with: user, env: { SEEKFS_CACHE: join(user.root, 'other-cache') } });
+  const invalid = (says: RegExp) => ({ status: 13, code: 'manifest_invalid', says });
+
+  /** HEAD without its digest, as other writers leave it: the manifest itself must tell. */
+  async function writeManifest(user: Cli & { manifest: string }, content: Buffer): Promise<void> {
+    await writeFile(user.manifest, content);
+    await writeFile(join(user.storePath, 'namespaces/dev/HEAD'), 'v-1\n');
+  }
+
+  test('HEAD that points to a missing manifest', async () => {
+    const user = await published();
+    await writeFile(join(user.storePath, 'namespaces/dev/HEAD'), 'v-9\n');
+    await expectFailure(
+      ['cat', 'dev', 'warm.bin'],
+      invalid(/HEAD of dev points to version 9, whose manifest is missing/),
+      fresh(user),
+    );
+  });
+
+  test('HEAD that is no version', async () => {
+    const user = await published();
+    await writeFile(join(user.storePath, 'namespaces/dev/HEAD'), 'latest\n');
+    await expectFailure(['cat', 'dev', 'warm.bin'], invalid(/HEAD is "latest"/), fresh(user));
+  });
+
+  test('a manifest that is not the one of the digest in HEAD', async () => {
+    const user = await published();
+    await writeFile(user.manifest, gzipSync(gunzipSync(await readFile(user.manifest)), { level: 1 }));
+    await expectFailure(['cat', 'dev', 'warm.bin'], invalid(/has the digest sha256:.* was expected/), fresh(user));
+  });
+
+  test('a truncated manifest', async () => {
+    const user = await published();
+    const content = await readFile(user.manifest);
+    await writeManifest(user, content.subarray(0, content.length / 2));
+    await expectFailure(['cat', 'dev', 'warm.bin'], invalid(/manifest/), fresh(user));
+  });
+
+  test('a manifest that is not gzip', async () => {
+    const user = await published();
+    await writeManifest(user, gunzipSync(await readFile(user.manifest)));
+    await expectFailure(['cat', 'dev', 'warm.bin'], invalid(/gzip/), fresh(user));
+  });
+
+  test('a page table that does not cover the file', async () => {
+    const user = await published();
+    const text = gunzipSync(await readFile(user.manifest)).toString();
+    await writeManifest(user, gzipSync(text.replace('"len":300000', '"len":299999')));
+    await expectFailure(['cat', 'dev', 'warm.bin'], invalid(/page/), fresh(user));
+  });
+
+  test('an object that was overwritten after publishing', async () => {
+    const user = await published();
+    const { storage } = (await user.json(['stat', 'dev', 'warm.bin'])) as { storage: { key: string } };
+    const [objectPath] = Object.keys(await snapshot(user.storePath)).filter((path) =>
+      path.includes(storage.key.split('/v-')[1]!),
+    );
+    await appendFile(join(user.storePath, objectPath!), 'x');
+    const says = /warm\.bin.*|object.*/;
+    await expectFailure(['get', 'dev', 'warm.bin', 'out'], { status: 14, code: 'object_changed', says }, fresh(user));
+  });
+});
