@@ -18,6 +18,8 @@ export async function run(argv: string[], importMetaUrl: string): Promise<never>
   // Nobody reads any more: fetches that are on their way stop too.
   process.stdout.on('error', () => interruption.abort(new ClosedOutput()));
   process.stderr.on('error', () => undefined);
+  // The SDK would print seven lines about old versions of Node into the output of every command.
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   interruption.listen();
   const status = await runCommand(argv, importMetaUrl);
   await Promise.all([drained(process.stdout), drained(process.stderr)]);

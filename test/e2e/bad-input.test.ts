@@ -4,7 +4,8 @@ import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { Cli, snapshot, type Outcome, type RunOptions } from '../support/cli.ts';
+import { expectFailure as expectFailureOf, type ExpectedFailure } from '../support/cli-failure.ts';
+import { Cli, snapshot, type RunOptions } from '../support/cli.ts';
 
 let cli: Cli;
 const bytes = Buffer.alloc(300_000, 'seekfs ');
@@ -15,41 +16,11 @@ beforeAll(async () => {
   await cli.succeed(['put', 'dev', 'warm.bin', '--page-size', '64KiB']);
 });
 
-/** Runs it twice, as text and with --json, and holds both against what is expected. */
-async function expectFailure(
+const expectFailure = (
   args: readonly string[],
-  expected: { status: number; code: string; says: RegExp },
+  expected: ExpectedFailure,
   options: RunOptions & { with?: Cli } = {},
-): Promise<void> {
-  const user = options.with ?? cli;
-  const before = await contents(user);
-  const [plain, asJson] = await Promise.all([user.run(args, options), user.run([...args, '--json'], options)]);
-  expect(errorLines(plain), plain.stderr).toHaveLength(1);
-  expect(errorLines(plain)[0]).toMatch(expected.says);
-  expect(plain.status, plain.stderr).toBe(expected.status);
-  expect(plain.stdout.toString()).toBe('');
-  expect(plain.stderr).not.toMatch(/^\s+at /m);
-  const carriesBytes = ['cat', 'readv'].includes(args[0]!);
-  const document = JSON.parse(carriesBytes ? lastLine(asJson) : asJson.stdout.toString()) as unknown;
-  expect(document).toMatchObject({ error: { code: expected.code, message: expect.stringMatching(expected.says) } });
-  expect(asJson.status).toBe(expected.status);
-  expect(await contents(user)).toEqual(before);
-}
-
-/** Local files and the store's objects; its lock changes hands with every attempt, which is no change. */
-async function contents(user: Cli): Promise<object> {
-  const store = Object.entries(await snapshot(user.storePath));
-  const objects = store.filter(([path]) => !path.startsWith('/.seekfs/lock/'));
-  return { work: await snapshot(user.work), store: Object.fromEntries(objects) };
-}
-
-function errorLines({ stderr }: Outcome): string[] {
-  const lines = stderr.split('\n').filter((line) => line !== '');
-  expect(lines.filter((line) => !/^(error|warning): /.test(line))).toEqual([]);
-  return lines.filter((line) => line.startsWith('error: '));
-}
-
-const lastLine = ({ stderr }: Outcome): string => stderr.trim().split('\n').at(-1)!;
+): Promise<void> => expectFailureOf(options.with ?? cli, args, expected, options);
 
 describe('the command line', () => {
   test.each([
