@@ -3,7 +3,7 @@
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, test } from 'vitest';
 import { expectFailure as expectFailureOf, type ExpectedFailure } from '../support/cli-failure.ts';
 import { Cli, snapshot, type RunOptions } from '../support/cli.ts';
 
