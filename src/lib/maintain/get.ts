@@ -114,7 +114,8 @@ async function getFile(
     await mkdir(dirname(file), { recursive: true });
     const partial = partialPath(entry, file);
     const resumedBytes = await writePartial(context, entry, partial, advance);
-    if (entry.modifiedAtMs !== undefined) await utimes(partial, new Date(), new Date(entry.modifiedAtMs));
+    // A hundredth more, because a double of seconds is often a little less than the milliseconds that it came from.
+    if (entry.modifiedAtMs !== undefined) await utimes(partial, new Date(), (entry.modifiedAtMs + 0.01) / 1000);
     await rename(partial, file);
     return { isPresent: false, resumedBytes };
   } catch (error) {
