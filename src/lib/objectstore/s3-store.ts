@@ -11,6 +11,7 @@ import { RetryingObjectStore } from './retry.ts';
 import type { RetryPolicy } from './retry-policy.ts';
 import type { S3Options } from './s3-options.ts';
 import { SdkObjectStore } from './sdk.ts';
+import { UndiciObjectStore } from './undici.ts';
 
 export interface S3StoreOptions {
   readonly s3: S3Options;
@@ -48,6 +49,9 @@ export function createS3Store(options: S3StoreOptions, deps: StoreDeps): ObjectS
     clock,
     metrics,
   });
-  const engine = new SdkObjectStore({ s3: options.s3, counter: new RequestCounter(metrics), partRetries: policy });
+  const s3 = { connectionsMax: Math.max(1, options.maxInflightGets), ...options.s3 };
+  const counter = new RequestCounter(metrics);
+  const sdk = new SdkObjectStore({ s3, counter, partRetries: policy });
+  const engine = options.engine === 'sdk' ? sdk : new UndiciObjectStore({ s3, counter, clock, sdk });
   return new RetryingObjectStore(new BudgetedObjectStore(engine, gate), policy);
 }

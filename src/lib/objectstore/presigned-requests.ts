@@ -1,0 +1,93 @@
+// Signs GET and head requests once and keeps them while they are valid: a presigned URL leaves Range and If-Match
+// unsigned, so one signature serves every range of an object. Corrects for a clock that is wrong, and for credentials that
+// were renewed.
+import type { Clock } from '../base/clock.ts';
+import { createS3Client, type LoadedClient } from './s3-client.ts';
+import type { S3Options } from './s3-options.ts';
+
+const EXPIRES_S = 900;
+/** Not used in the last part of its life: the request still has to get there. */
+const MARGIN_MS = 60_000;
+const KEPT_MAX = 8192;
+/** The store refuses what is 15 minutes off; below this the difference is the network's. */
+const SKEW_MS_MIN = 30_000;
+
+export interface SignedRequest {
+  readonly origin: string;
+  /** Path and query, escaped as they were signed: no URL parser may touch them, which would resolve `..`. */
+  readonly path: string;
+  readonly signedAtMs: number;
+}
+
+interface KeptRequest extends SignedRequest {
+  readonly validUntilMs: number;
+}
+
+export class PresignedRequests {
+  readonly #s3: S3Options;
+  readonly #clock: Clock;
+  readonly #kept = new Map<string, KeptRequest>();
+  #loading: Promise<LoadedClient> | undefined;
+  /** The store's clock minus ours. */
+  #skewMs = 0;
+
+  constructor(s3: S3Options, clock: Clock) {
+    this.#s3 = s3;
+    this.#clock = clock;
+  }
+
+  async sign(method: 'GET' | 'HEAD', key: string): Promise<SignedRequest> {
+    const name = `${method} ${key}`;
+    const kept = this.#kept.get(name);
+    if (kept && this.#clock.nowMs() < kept.validUntilMs) return kept;
+    const signed = await this.#sign(method, key);
+    this.#kept.delete(name);
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size < KEPT_MAX) break;
+      this.#kept.delete(oldest);
+    }
+    this.#kept.set(name, signed);
+    return signed;
+  }
+
+  /**
+   * The store refused a signed request. Forgets what was signed and says whether signing anew may help: the signature was
+   * an old one, the clocks differ (`storeTimeMs` is the answer's Date), or the credentials have expired.
+   */
+  refused(request: SignedRequest, answer: { readonly storeTimeMs: number; readonly expired: boolean }): boolean {
+    const nowMs = this.#clock.nowMs();
+    this.#kept.clear();
+    if (answer.expired) this.#loading = undefined;
+    const skewMs = answer.storeTimeMs - nowMs;
+    const corrected = !Number.isNaN(skewMs) && Math.abs(skewMs - this.#skewMs) > SKEW_MS_MIN;
+    if (corrected) this.#skewMs = skewMs;
+    return answer.expired || corrected || nowMs - request.signedAtMs > MARGIN_MS;
+  }
+
+  async close(): Promise<void> {
+    const loaded = await this.#loading?.catch(() => undefined);
+    loaded?.client.destroy();
+    this.#kept.clear();
+  }
+
+  async #sign(method: 'GET' | 'HEAD', key: string): Promise<KeptRequest> {
+    this.#loading ??= createS3Client(this.#s3);
+    const loading = this.#loading;
+    try {
+      const [{ sdk, client }, { getSignedUrl }] = await Promise.all([loading, import('@aws-sdk/s3-request-presigner')]);
+      const input = { Bucket: this.#s3.bucket, Key: key };
+      const command = method === 'GET' ? new sdk.GetObjectCommand(input) : new sdk.HeadObjectCommand(input);
+      const signedAtMs = this.#clock.nowMs();
+      const { expiration } = await client.config.credentials();
+      const signingDate = new Date(signedAtMs + this.#skewMs);
+      const url = await getSignedUrl(client, command, { expiresIn: EXPIRES_S, signingDate });
+      const pathStart = url.indexOf('/', url.indexOf('//') + 2);
+      const lastsMs = Math.min(EXPIRES_S * 1000, (expiration?.getTime() ?? Infinity) - signedAtMs);
+      const validUntilMs = signedAtMs + lastsMs - MARGIN_MS;
+      return { origin: url.slice(0, pathStart), path: url.slice(pathStart), signedAtMs, validUntilMs };
+    } catch (error) {
+      if (this.#loading === loading) this.#loading = undefined;
+      throw error;
+    }
+  }
+}

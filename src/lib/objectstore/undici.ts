@@ -1,0 +1,167 @@
+// The `undici` engine (alias `crt`), for throughput: GETs and head requests are presigned, reused while they are valid,
+// and sent over undici's pools with nothing between the parser and the sink. Everything that writes or lists is left to
+// the `sdk` engine. One call here is one attempt, as there.
+import type { Dispatcher } from 'undici';
+import { rangeEnd } from '../base/byte-range.ts';
+import type { Clock } from '../base/clock.ts';
+import { SeekfsError, throwIfAborted } from '../base/errors.ts';
+import { ForwardingObjectStore } from './forwarding.ts';
+import { checkKey } from './key.ts';
+import type { GetRangeRequest, GetWholeRequest, ObjectHead, RangeSink, WholeObject } from './object-store.ts';
+import { PresignedRequests, type SignedRequest } from './presigned-requests.ts';
+import type { RequestCounter } from './request-counter.ts';
+import { readCertificates } from './s3-client.ts';
+import type { S3Context } from './s3-errors.ts';
+import { DEFAULT_TIMEOUTS, endpointName, type S3Options } from './s3-options.ts';
+import { checkRangeAnswer, checkWholeAnswer } from './s3-response.ts';
+import { sdkError } from './sdk-errors.ts';
+import type { SdkObjectStore } from './sdk.ts';
+import { checkRange, tooLarge } from './source.ts';
+import { UndiciGetHandler, type UndiciGet } from './undici-get.ts';
+
+const CONNECTIONS_MAX_DEFAULT = 128;
+const KEEP_ALIVE_MS = 10_000;
+
+export interface UndiciStoreOptions {
+  readonly s3: S3Options;
+  readonly counter: RequestCounter;
+  readonly clock: Clock;
+  /** For what this engine does not do itself. */
+  readonly sdk: SdkObjectStore;
+}
+
+export class UndiciObjectStore extends ForwardingObjectStore {
+  readonly #s3: S3Options;
+  readonly #counter: RequestCounter;
+  readonly #signed: PresignedRequests;
+  #dispatcher: Promise<Dispatcher> | undefined;
+
+  constructor(options: UndiciStoreOptions) {
+    super(options.sdk);
+    this.#s3 = options.s3;
+    this.#counter = options.counter;
+    this.#signed = new PresignedRequests(options.s3, options.clock);
+  }
+
+  override head(request: { key: string; signal?: AbortSignal | undefined }): Promise<ObjectHead> {
+    const context = this.#context('head', request.key);
+    return this.#send('HEAD', request, context, {}, () => this.#counter.head(), {
+      // The length of a head request's answer is that of the object; there is no body.
+      accept: (response) => ({ head: checkWholeAnswer(response, context), bodyBytes: 0 }),
+      write: () => undefined,
+    });
+  }
+
+  override async getRange(request: GetRangeRequest, sink: RangeSink): Promise<ObjectHead> {
+    const { key, range, ifMatch, purpose } = request;
+    checkKey(key);
+    checkRange(key, range);
+    const condition = ifMatch === undefined ? {} : ({ condition: { kind: 'read', etag: ifMatch } } as const);
+    const context = { ...this.#context('get', key), ...condition };
+    const headers = {
+      range: `bytes=${range.off}-${rangeEnd(range) - 1}`,
+      ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
+    };
+    return this.#send('GET', request, context, headers, () => this.#counter.get(purpose), {
+      accept: (response) => {
+        const head = checkRangeAnswer(response, request, context);
+        request.onHead?.(head);
+        return { head, bodyBytes: range.len };
+      },
+      write: (chunk) => {
+        this.#counter.bytes(purpose, chunk.byteLength);
+        return sink.write(chunk);
+      },
+    });
+  }
+
+  override async getWhole(request: GetWholeRequest): Promise<WholeObject> {
+    const { key, sizeBytesMax, purpose } = request;
+    const context = this.#context('get', key);
+    let bytes = Buffer.alloc(0);
+    let filledBytes = 0;
+    const head = await this.#send('GET', request, context, {}, () => this.#counter.get(purpose), {
+      accept: (response) => {
+        const accepted = checkWholeAnswer(response, context);
+        if (accepted.sizeBytes > sizeBytesMax) throw tooLarge(key, accepted.sizeBytes, sizeBytesMax);
+        bytes = Buffer.alloc(accepted.sizeBytes);
+        return { head: accepted, bodyBytes: accepted.sizeBytes };
+      },
+      write: (chunk) => {
+        this.#counter.bytes(purpose, chunk.byteLength);
+        bytes.set(chunk, filledBytes);
+        filledBytes += chunk.byteLength;
+      },
+    });
+    return { ...head, bytes };
+  }
+
+  override async close(): Promise<void> {
+    const dispatcher = await this.#dispatcher?.catch(() => undefined);
+    await Promise.all([dispatcher?.destroy(), this.#signed.close(), this.inner.close()]);
+  }
+
+  #context(doing: string, key: string): S3Context {
+    return { doing, key, bucket: this.#s3.bucket, endpoint: endpointName(this.#s3) };
+  }
+
+  async #send(
+    method: 'GET' | 'HEAD',
+    request: { readonly key: string; readonly signal?: AbortSignal | undefined },
+    context: S3Context,
+    headers: Readonly<Record<string, string>>,
+    count: () => void,
+    answer: Pick<UndiciGet, 'accept' | 'write'>,
+  ): Promise<ObjectHead> {
+    const { key, signal } = request;
+    checkKey(key);
+    throwIfAborted(signal);
+    let signed: SignedRequest;
+    let dispatcher: Dispatcher;
+    try {
+      [signed, dispatcher] = await Promise.all([
+        this.#signed.sign(method, key),
+        (this.#dispatcher ??= createDispatcher(this.#s3)),
+      ]);
+    } catch (error) {
+      this.#dispatcher = undefined;
+      throw sdkError(error, context, signal);
+    }
+    throwIfAborted(signal);
+    const onRefusal: UndiciGet['onRefusal'] = (error, { code, storeTimeMs }) => {
+      if (error.code !== 'access_denied') return error;
+      const expired = code === 'ExpiredToken' || code === 'TokenRefreshRequired';
+      const retryable = this.#signed.refused(signed, { storeTimeMs, expired });
+      return new SeekfsError(error.code, error.message, { details: error.details, retryable });
+    };
+    const handler = new UndiciGetHandler({ ...answer, context, signal, onRefusal });
+    count();
+    const { origin, path } = signed;
+    // Nothing may encode the body on its way: the ranges are those of the stored bytes.
+    dispatcher.dispatch({ origin, path, method, headers: { ...headers, 'accept-encoding': 'identity' } }, handler);
+    return handler.done;
+  }
+}
+
+async function createDispatcher(s3: S3Options): Promise<Dispatcher> {
+  const [undici, ca] = await Promise.all([import('undici'), readCertificates(s3.caFile)]);
+  const timeouts = { ...DEFAULT_TIMEOUTS, ...s3.timeouts };
+  const pool = {
+    connections: s3.connectionsMax ?? CONNECTIONS_MAX_DEFAULT,
+    pipelining: 1,
+    headersTimeout: timeouts.firstByteMs,
+    // Runs only while the store is waited for: undici stops it for a paused body.
+    bodyTimeout: timeouts.stallMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  };
+  const tls = { timeout: timeouts.connectMs, ...(ca ? { ca } : {}) };
+  if (s3.proxy === undefined) return new undici.Agent({ ...pool, connect: tls });
+  const tunnel = s3.endpoint === undefined || s3.endpoint.startsWith('https:');
+  return new undici.ProxyAgent({
+    ...pool,
+    uri: s3.proxy,
+    proxyTunnel: tunnel,
+    requestTls: tls,
+    connectTimeout: timeouts.connectMs,
+  });
+}
