@@ -1,0 +1,119 @@
+// What the cache directory holds, by namespace, from the segments alone: footers of sealed ones, heads of open ones.
+// Sends no request, reads no payload, changes nothing; for `status`.
+import { join } from 'node:path';
+import { loadCrc32c } from '../base/crc32c.ts';
+import { systemErrorCode, throwIfAborted, wrapSystemError } from '../base/errors.ts';
+import { rememberedCapacity } from '../cache/capacity-file.ts';
+import { layoutOf } from '../cache/open-segment-store.ts';
+import { decodeGroup } from '../cache/page-key.ts';
+import type { Disk, DiskFile, DiskSpace } from '../disk/disk.ts';
+import type { RecordEntry } from '../segment/format.ts';
+import { parseSegmentName, type SegmentName } from '../segment/names.ts';
+import { readFooter, readSegmentHeader, scanRecords } from '../segment/scan.ts';
+
+export interface NamespaceUse {
+  readonly ns: string;
+  /** Distinct contents: a file that changed between versions counts once for each. */
+  readonly files: number;
+  /** Bytes of pages in records; a granule that two processes wrote counts twice until the cache is compacted. */
+  readonly bytes: number;
+}
+
+export interface CacheUse {
+  readonly path: string;
+  readonly exists: boolean;
+  readonly capacityBytes: number;
+  readonly segments: number;
+  readonly openSegments: number;
+  /** Bytes that the segments' files take. */
+  readonly usedBytes: number;
+  /** What open segments may still grow by. */
+  readonly reservedBytes: number;
+  readonly records: number;
+  /** Undefined where there is no such file system yet. */
+  readonly space: DiskSpace | undefined;
+  readonly namespaces: readonly NamespaceUse[];
+}
+
+/** @throws access_denied and what else the disk says, except that nothing is there */
+export async function readCacheUse(deps: {
+  readonly disk: Disk;
+  readonly path: string;
+  /** As configured; undefined: what was remembered when the cache was created. */
+  readonly capacityBytes: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}): Promise<CacheUse> {
+  const { disk, path, signal } = deps;
+  await loadCrc32c();
+  const layout = layoutOf(path);
+  const names = await listOrNothing(disk, layout.segments);
+  const namespaces = new Map<string, { files: Set<string>; bytes: number }>();
+  const use = { segments: 0, openSegments: 0, usedBytes: 0, reservedBytes: 0, records: 0 };
+  for (const fileName of names ?? []) {
+    throwIfAborted(signal);
+    const name = parseSegmentName(fileName);
+    const segment = name && (await readSegment(disk, join(layout.segments, fileName), name));
+    if (!name || !segment) continue;
+    use.segments += 1;
+    use.usedBytes += segment.sizeBytes;
+    if (name.kind === 'open') {
+      use.openSegments += 1;
+      use.reservedBytes += Math.max(0, name.reservedBytes - segment.sizeBytes);
+    }
+    for (const entry of segment.entries) {
+      const file = decodeGroup(entry.group);
+      if (!file) continue;
+      use.records += 1;
+      let sums = namespaces.get(file.ns);
+      if (!sums) namespaces.set(file.ns, (sums = { files: new Set(), bytes: 0 }));
+      sums.files.add(`${file.path}\n${file.identity}`);
+      sums.bytes += entry.payloadBytes;
+    }
+  }
+  return {
+    path,
+    exists: names !== undefined,
+    capacityBytes: deps.capacityBytes ?? (await rememberedCapacity(disk, layout.capacity)).capacityBytes,
+    ...use,
+    space: await disk.space(path).catch(() => undefined),
+    namespaces: [...namespaces]
+      .map(([ns, { files, bytes }]) => ({ ns, files: files.size, bytes }))
+      .sort((a, b) => b.bytes - a.bytes),
+  };
+}
+
+async function listOrNothing(disk: Disk, path: string): Promise<string[] | undefined> {
+  try {
+    return await disk.list(path);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw wrapSystemError(error, `list the cache directory ${path}`);
+  }
+}
+
+/** Undefined where it is gone by now, or is no segment. */
+async function readSegment(
+  disk: Disk,
+  path: string,
+  name: SegmentName,
+): Promise<{ sizeBytes: number; entries: readonly RecordEntry[] } | undefined> {
+  let file: DiskFile;
+  try {
+    file = await disk.open(path, 'read');
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw wrapSystemError(error, `read the segment ${path}`);
+  }
+  try {
+    const { sizeBytes } = await file.stat();
+    const header = await readSegmentHeader(file);
+    if (!header) return { sizeBytes, entries: [] };
+    const id = Buffer.from(name.idHex, 'hex');
+    const footer = name.kind === 'sealed' ? await readFooter(file, { id, sizeBytes }) : undefined;
+    if (footer) return { sizeBytes, entries: footer.entries };
+    const { entries } = await scanRecords(file, { id, sizeBytes, from: header.headerBytes, resync: false });
+    return { sizeBytes, entries };
+  } finally {
+    await file.close();
+  }
+}
