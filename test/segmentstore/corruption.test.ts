@@ -5,6 +5,7 @@ import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/lib/base/random.ts';
+import { GRANULE_BYTES, type GranuleSpan } from '../../src/lib/page/page.ts';
 import { recordBytes, type RecordEntry } from '../../src/lib/segment/format.ts';
 import { readFooter, readSegmentHeader, scanRecords } from '../../src/lib/segment/scan.ts';
 import { CrashDisk } from '../support/crash-disk.ts';
@@ -231,5 +232,69 @@ describe('foreign files in the directory', () => {
     symlinkSync('/dev/zero', at('88'));
     symlinkSync('nowhere', at('99'));
     expect(await hitsOf(await openTestStore(directory), [page])).toEqual([true]);
+  });
+});
+
+describe('compaction over damage', () => {
+  /** Pages (or parts of them) in a segment each, by a store of their own so that nobody knows of the others. */
+  async function segmentsOf(writes: readonly { page: TestPage; span?: GranuleSpan }[]): Promise<CrashDisk> {
+    const disk = new CrashDisk();
+    await disk.makeDirectory(SEGMENTS);
+    for (const { page, span } of writes) {
+      const store = await openTestStore('/other', { disk });
+      await store.put(page, span);
+      await store.store.close();
+      for (const name of await disk.list('/other/segments')) {
+        await disk.rename(`/other/segments/${name}`, `${SEGMENTS}/${name}`);
+      }
+    }
+    return disk;
+  }
+
+  /** Flips a bit in the payload of the lone record of a segment. */
+  function damagePayload(disk: CrashDisk, name: string): void {
+    const bytes = disk.bytesOf(`${SEGMENTS}/${name}`);
+    // Header and head take less than a kilobyte, the footer less than two hundred bytes.
+    bytes[Math.floor(bytes.length / 2)]! ^= 1;
+    disk.plant(`${SEGMENTS}/${name}`, bytes);
+  }
+
+  async function compact(disk: CrashDisk): Promise<void> {
+    const store = await openTestStore(CACHE, { disk });
+    await store.store.maintenance.clean();
+    await store.store.close();
+  }
+
+  test('keeps the sound one of two copies, whichever it is', async () => {
+    const page = testPage({ len: 30_000 });
+    for (const damaged of [0, 1]) {
+      const disk = await segmentsOf([{ page }, { page }]);
+      const names = await disk.list(SEGMENTS);
+      expect(names).toHaveLength(2);
+      damagePayload(disk, names[damaged]!);
+      await compact(disk);
+      expect(await hitsOf(await openTestStore(CACHE, { disk }), [page])).toEqual([true]);
+    }
+  });
+
+  test('keeps the granules beside a damaged one', async () => {
+    const page = testPage({ len: 3 * GRANULE_BYTES });
+    // Six more, so that there are enough short segments for a merge.
+    const small = [4, 5, 6, 7, 8, 9].map((pageId) => ({ page: testPage({ pageId, len: 20 }) }));
+    const disk = await segmentsOf([...[0, 1, 2].map((first) => ({ page, span: { first, count: 1 } })), ...small]);
+    const large = (await disk.list(SEGMENTS)).filter(
+      (name) => disk.bytesOf(`${SEGMENTS}/${name}`).length > GRANULE_BYTES,
+    );
+    expect(large).toHaveLength(3);
+    damagePayload(disk, large[1]!);
+    await compact(disk);
+    expect((await disk.list(SEGMENTS)).length).toBeLessThan(9);
+    const store = await openTestStore(CACHE, { disk });
+    let held = 0;
+    for (const granule of [0, 1, 2]) {
+      if (await store.get(page, { off: granule * GRANULE_BYTES, len: 100 })) held += 1;
+    }
+    expect(held).toBe(2);
+    await store.store.close();
   });
 });

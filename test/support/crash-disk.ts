@@ -63,7 +63,7 @@ export class CrashDisk implements Disk {
   readonly totalBytes: number;
   #root: DirectoryNode;
   #nextInode = 2n;
-  #clockNs = 1_700_000_000_000_000_000n;
+  #clockNs = BigInt(Date.now()) * 1_000_000n;
   #nameChanges: NameChange[] = [];
   #operations = 0;
   #diesAfter = Infinity;

@@ -18,7 +18,7 @@ import { bitsOf, recordsOf } from './pieces.ts';
 import { planEviction, type SegmentView } from './policy/eviction.ts';
 import type { Retention } from './policy/retention.ts';
 import type { IndexedRecord } from './record-index.ts';
-import type { Rewriter } from './rewriter.ts';
+import { samePlace, type Rewriter } from './rewriter.ts';
 import type { Segment, SegmentSet } from './segment-set.ts';
 
 /** Segments, oldest first, whose records are looked at for one eviction. */
@@ -60,6 +60,8 @@ interface LiveRecord {
 
 interface View extends SegmentView<LiveRecord> {
   readonly segment: Segment;
+  /** Bytes of the records that no other segment holds as well. */
+  readonly liveBytes: number;
 }
 
 /** May pages of this file go before all others? */
@@ -79,8 +81,6 @@ export class Cleaning {
   #freedBytes = 0;
   #rewrittenBytes = 0;
   #droppedRecords = 0;
-  /** Numbers of segments with copies of records that were dropped: they may never have been synced. */
-  readonly #reliedOn = new Set<number>();
 
   constructor(parts: CleaningParts) {
     this.#parts = parts;
@@ -154,7 +154,7 @@ export class Cleaning {
       if (signal.aborted) return;
       const view = await this.#view(segment);
       if (!view) continue;
-      const liveBytes = view.records.reduce((sum, { bytes }) => sum + bytes, 0);
+      const { liveBytes } = view;
       const sparse = liveBytes < segment.sizeBytes * LIVE_SHARE_MIN && segment.sizeBytes > liveBytes + 4096;
       if (!sparse && !merged.has(segment)) continue;
       if ((await this.#remove(view, view.records, 'compact')) === 'stop') return;
@@ -166,11 +166,15 @@ export class Cleaning {
     return ended.sort((a, b) => a.createdAtMs - b.createdAtMs);
   }
 
-  /** Its live records; those that others hold as well, or that are of dead files, leave the index here. */
+  /**
+   * Its live records; those of dead files leave the index here. A record that others hold as well is not live, but it is
+   * no rubbish either: the others may be damaged, or not durable, so what is removed has been written again.
+   */
   async #view(segment: Segment): Promise<View | undefined> {
     const { set, isDead } = this.#parts;
     const files = new Map<Buffer, FileKey | undefined>();
     const records: LiveRecord[] = [];
+    let liveBytes = 0;
     const entries = await set.entriesOf(segment);
     if (!entries) return undefined;
     for (const entry of entries) {
@@ -181,18 +185,21 @@ export class Cleaning {
       const all = recordsOf(set.index, file, item.pageId);
       const record = all.find((one) => one.segment === segment.number && one.offset === entry.offset);
       if (!record) continue;
-      const others = all.filter((one) => one !== record);
-      const bits = bitsOf(others, Math.ceil(item.len / GRANULE_BYTES));
-      const twice = [...bits.missingRuns(record.firstGranule, record.granules)].length === 0;
-      if (twice || isDead(file)) {
-        if (twice) for (const other of others) this.#reliedOn.add(other.segment);
+      if (isDead(file)) {
         set.index.removeRecord(record);
         this.#droppedRecords += 1;
         continue;
       }
-      records.push({ bytes: recordBytes(entry), entry, record, file, item });
+      const others = bitsOf(
+        all.filter((one) => one !== record),
+        Math.ceil(item.len / GRANULE_BYTES),
+      );
+      const twice = [...others.missingRuns(record.firstGranule, record.granules)].length === 0;
+      const bytes = recordBytes(entry);
+      records.push({ bytes, entry, record, file, item });
+      if (!twice) liveBytes += bytes;
     }
-    return { segment, fileBytes: segment.sizeBytes, records };
+    return { segment, fileBytes: segment.sizeBytes, records, liveBytes };
   }
 
   /**
@@ -208,9 +215,7 @@ export class Cleaning {
     const kept = new Set<LiveRecord>();
     for (const live of survivors) {
       // Joined with another record of its page that was written again before.
-      const indexed = recordsOf(set.index, live.file, live.item.pageId).some(
-        (one) => one.segment === live.record.segment && one.offset === live.record.offset,
-      );
+      const indexed = recordsOf(set.index, live.file, live.item.pageId).some((one) => samePlace(one, live.record));
       const rewritten = indexed ? await rewriter.rewrite(live.record, live.file, live.item) : 'written';
       if (rewritten === 'written') kept.add(live);
       else if (rewritten === 'no-room' && why === 'compact') return 'stop';
@@ -222,7 +227,6 @@ export class Cleaning {
       if (why === 'compact') await clock.sleep((live.bytes / COMPACT_BYTES_PER_SEC) * 1000);
     }
     await writer.sync();
-    await this.#syncReliedOn();
     if (!(await stillHeld())) return 'stop';
     await disk.remove(join(set.directoryPath, view.segment.fileName)).catch((error: unknown) => {
       if (systemErrorCode(error) !== 'ENOENT') throw error;
@@ -237,17 +241,6 @@ export class Cleaning {
     this.#freedBytes += view.fileBytes;
     metrics.add('seekfs_l2_evicted_bytes_total', view.fileBytes);
     return 'removed';
-  }
-
-  async #syncReliedOn(): Promise<void> {
-    if (this.#reliedOn.size === 0) return;
-    const { set, disk } = this.#parts;
-    for (const number of this.#reliedOn) {
-      const segment = set.get(number);
-      if (segment) await set.withFile(segment, (file) => file.sync());
-    }
-    await disk.syncDirectory(set.directoryPath);
-    this.#reliedOn.clear();
   }
 }
 

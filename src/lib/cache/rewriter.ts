@@ -43,8 +43,24 @@ export class Rewriter {
    */
   async rewrite(record: IndexedRecord, file: FileKey, item: PageItem): Promise<Rewritten> {
     const { index } = this.#parts.set;
+    // Damage that comes to light takes its record out of the index: what other records hold of the page stays.
+    for (let left = Infinity; ;) {
+      const old = recordsOf(index, file, item.pageId);
+      if (old.length >= left || !old.some((one) => samePlace(one, record))) return 'damaged';
+      const rewritten = await this.#rewriteStretch(record, file, item, old);
+      if (rewritten !== 'damaged') return rewritten;
+      left = old.length;
+    }
+  }
+
+  async #rewriteStretch(
+    record: IndexedRecord,
+    file: FileKey,
+    item: PageItem,
+    old: readonly IndexedRecord[],
+  ): Promise<Rewritten> {
+    const { index } = this.#parts.set;
     const page = pageOf(file, item);
-    const old = recordsOf(index, file, item.pageId);
     const stretch = stretchAround(record, old, Math.ceil(item.len / GRANULE_BYTES));
     // A quarter of the memory at a time, so that demand can go on; less where even that is scarce.
     let atOnce = Math.max(1, Math.min(64, Math.floor(this.#parts.memory.limitBytes / SLAB_BYTES / 4)));
@@ -122,6 +138,10 @@ async function readPiece(
   const blocks = Math.ceil(buffers.reduce((sum, bytes) => sum + bytes.length, 0) / CHECK_BLOCK_BYTES);
   blockCrcs.set(known.head.blockCrcs.subarray(firstBlock, firstBlock + blocks), at * BLOCKS_PER_GRANULE);
   return true;
+}
+
+export function samePlace(a: IndexedRecord, b: IndexedRecord): boolean {
+  return a.segment === b.segment && a.offset === b.offset;
 }
 
 /** The maximal stretch of granules that the records hold and in which this one lies. */
