@@ -161,6 +161,15 @@ export class Cleaning {
     }
   }
 
+  /** Writes again what is intact in these segments, and removes them with what is not. */
+  async replace(idsHex: ReadonlySet<string>): Promise<void> {
+    for (const segment of this.#oldest()) {
+      if (!idsHex.has(segment.idHex)) continue;
+      const view = await this.#view(segment);
+      if (view && (await this.#remove(view, view.records, 'compact')) === 'stop') return;
+    }
+  }
+
   #oldest(): Segment[] {
     const ended = [...this.#parts.set].filter((segment) => segment.complete && !segment.own);
     return ended.sort((a, b) => a.createdAtMs - b.createdAtMs);

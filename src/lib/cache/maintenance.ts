@@ -1,13 +1,16 @@
 // When maintenance runs, and that one process at a time does it: takes the lock, has a run of cleaning done, and writes
 // the checkpoint when enough has changed. Used by the write queue, the maintenance commands and the daemon.
+import { basename } from 'node:path';
 import type { Clock } from '../base/clock.ts';
-import { isSeekfsError, systemErrorCode } from '../base/errors.ts';
+import { isSeekfsError, SeekfsError, systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Disk } from '../disk/disk.ts';
 import type { LockFile } from '../disk/lock-file.ts';
 import type { Processes } from '../disk/process-identity.ts';
+import { parseSegmentName } from '../segment/names.ts';
 import type { CapacityGuard } from './capacity.ts';
+import type { Finding } from './check.ts';
 import type { CheckpointPaths } from './checkpoint.ts';
 import { Cleaning, manyShort, type CleanResult, type IsDead } from './cleaning.ts';
 import type { LogWriter } from './log-writer.ts';
@@ -16,6 +19,7 @@ import type { Rewriter } from './rewriter.ts';
 import type { SegmentSet } from './segment-set.ts';
 
 const LOCK_WAIT_MS_MAX = 2000;
+const REPAIR_WAIT_MS_MAX = 10_000;
 /** A checkpoint is due when so many records, and a tenth of all, or so many segments are not in the last one. */
 const UNSAVED_RECORDS_MAX = 4096;
 const UNSAVED_SHARE_MAX = 0.1;
@@ -74,6 +78,20 @@ export class Maintenance {
       },
       { checkpoint: true },
     );
+  }
+
+  /**
+   * Replaces the segments in which a check found damage by new ones with what is intact, and writes the indexes anew.
+   * @throws locked when another process keeps the lock; system errors of the disk
+   */
+  async repair(damaged: readonly Finding[]): Promise<CleanResult> {
+    const names = damaged.map(({ file }) => parseSegmentName(basename(file))?.idHex);
+    const idsHex = new Set(names.filter((idHex) => idHex !== undefined));
+    const options = { waitMsMax: REPAIR_WAIT_MS_MAX, checkpoint: true };
+    const result = await this.#alone((cleaning) => cleaning.replace(idsHex), options);
+    if (result) return result;
+    const { directoryPath } = this.#parts.set;
+    throw new SeekfsError('locked', `another process maintains ${directoryPath}; try again when it is done`);
   }
 
   /** What is worth doing now and then, behind everybody's back: merges many short segments, checkpoints when due. */

@@ -1,6 +1,5 @@
 // Wires the segmentstore of one directory: index, segments, bounds, queue, maintenance. Used by the composition root,
 // maintenance commands and tests; creates nothing on disk before the first page is written.
-import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { loadCrc32c } from '../base/crc32c.ts';
 import { OnceLogger, type Logger } from '../base/log.ts';
@@ -12,7 +11,7 @@ import { LockFile } from '../disk/lock-file.ts';
 import { systemProcesses, type Processes } from '../disk/process-identity.ts';
 import { CapacityGuard, type Purpose } from './capacity.ts';
 import { rememberedCapacity } from './capacity-file.ts';
-import type { CheckpointPaths } from './checkpoint.ts';
+import { layoutOf } from './layout.ts';
 import { LogWriter } from './log-writer.ts';
 import { Maintenance } from './maintenance.ts';
 import { FileKeys } from './page-key.ts';
@@ -43,21 +42,6 @@ export interface SegmentStoreOptions {
   readonly random: Random;
   /** Default: those of this machine. */
   readonly processes?: Processes | undefined;
-}
-
-/** Folders and files of a cache directory. */
-export function layoutOf(directoryPath: string): CheckpointPaths & {
-  readonly segments: string;
-  readonly lock: string;
-  readonly capacity: string;
-} {
-  return {
-    sidecar: join(directoryPath, 'index.bin'),
-    sqlite: join(directoryPath, 'index.sqlite'),
-    segments: join(directoryPath, 'segments'),
-    lock: join(directoryPath, 'lock'),
-    capacity: join(directoryPath, 'cache.json'),
-  };
 }
 
 /** Never fails for what is on disk: a directory that is missing, unreadable or damaged is an empty cache. */

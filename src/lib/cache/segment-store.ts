@@ -23,6 +23,8 @@ import { bitsOf, planPieces, recordsOf, type Piece } from './pieces.ts';
 import type { Retention } from './policy/retention.ts';
 import type { IndexedRecord } from './record-index.ts';
 import type { KnownHead, RecordReader, Unread } from './record-reader.ts';
+import type { IsDead } from './cleaning.ts';
+import { planCleaning, statusOf, type CleanPlan, type StoreStatus } from './status.ts';
 import type { SegmentSet } from './segment-set.ts';
 import type { WriteQueue } from './write-queue.ts';
 
@@ -189,6 +191,18 @@ export class SegmentStore {
 
   get maintenance(): Maintenance {
     return this.#parts.maintenance;
+  }
+
+  /** Use, bounds and residency, after a look at what other processes wrote. */
+  async status(): Promise<StoreStatus> {
+    await this.refresh();
+    return statusOf(this.#parts.set, this.#parts.capacity);
+  }
+
+  /** What `maintenance.clean` would give back if these files were dead. @throws system errors of the disk */
+  async planCleaning(isDead: IsDead): Promise<CleanPlan> {
+    await this.refresh();
+    return planCleaning(this.#parts.set, this.#parts.capacity, isDead);
   }
 
   drain(): Promise<void> {

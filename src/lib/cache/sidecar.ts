@@ -12,7 +12,8 @@
 //   36 4  zero
 import { endianness } from 'node:os';
 import { crc32c } from '../base/crc32c.ts';
-import type { Disk } from '../disk/disk.ts';
+import { systemErrorCode } from '../base/errors.ts';
+import type { Disk, DiskFile } from '../disk/disk.ts';
 import { writeFileDurably } from '../disk/write-durably.ts';
 import { formatSegmentName } from '../segment/names.ts';
 import { renumberSlots, SLOT_WORDS } from './record-index.ts';
@@ -76,6 +77,43 @@ export async function writeSidecar(disk: Disk, path: string, set: SegmentSet, no
   await writeFileDurably(disk, path, Buffer.concat([head, slotBytes]));
 }
 
+/** What is wrong with the file, or undefined; a missing one, and one of another version, are as they should be. */
+export async function checkSidecar(disk: Disk, path: string): Promise<string | undefined> {
+  const file = await disk.open(path, 'read').catch(() => undefined);
+  if (!file) return undefined;
+  try {
+    const read = await readSidecar(file);
+    return read === 'damaged' ? 'index.bin does not fit its checksum; opening the cache takes longer' : undefined;
+  } catch (error) {
+    return `index.bin cannot be read: ${systemErrorCode(error) ?? String(error)}`;
+  } finally {
+    await file.close().catch(() => undefined);
+  }
+}
+
+interface Sidecar {
+  readonly head: Buffer;
+  readonly words: Uint32Array<ArrayBuffer>;
+  readonly count: number;
+}
+
+async function readSidecar(file: DiskFile): Promise<Sidecar | 'damaged' | 'other-version'> {
+  const fixed = Buffer.alloc(HEADER_BYTES);
+  if ((await file.read([fixed], 0)) < HEADER_BYTES || !fixed.subarray(0, 8).equals(MAGIC)) return 'damaged';
+  const [segments, slots] = [fixed.readUInt32LE(24), fixed.readUInt32LE(28)];
+  const known = fixed.readUInt16LE(8) === VERSION && fixed.readUInt16LE(10) === SLOT_WORDS;
+  if (!known) return 'other-version';
+  const headBytes = HEADER_BYTES + SEGMENT_BYTES * segments;
+  const { sizeBytes } = await file.stat();
+  if (segments > SEGMENTS_MAX || slots > SLOTS_MAX || sizeBytes !== headBytes + SLOT_BYTES * slots) return 'damaged';
+  const head = Buffer.alloc(headBytes);
+  const words = new Uint32Array(slots * SLOT_WORDS);
+  const slotBytes = new Uint8Array(words.buffer);
+  if ((await file.read([head, slotBytes], 0)) < sizeBytes) return 'damaged';
+  if (crcAround(head, slotBytes) !== head.readUInt32LE(CRC_AT)) return 'damaged';
+  return { head, words, count: head.readUInt32LE(32) };
+}
+
 /**
  * Makes the segments known and the index filled, into a set and an index that are empty.
  * @returns false, and nothing changes, for a file that is missing, unreadable, damaged or of another version
@@ -85,21 +123,9 @@ export async function loadSidecar(disk: Disk, path: string, set: SegmentSet): Pr
   const file = await disk.open(path, 'read').catch(() => undefined);
   if (!file) return false;
   try {
-    const fixed = Buffer.alloc(HEADER_BYTES);
-    if ((await file.read([fixed], 0)) < HEADER_BYTES || !fixed.subarray(0, 8).equals(MAGIC)) return false;
-    if (fixed.readUInt16LE(8) !== VERSION || fixed.readUInt16LE(10) !== SLOT_WORDS) return false;
-    const [segments, slots] = [fixed.readUInt32LE(24), fixed.readUInt32LE(28)];
-    if (segments > SEGMENTS_MAX || slots > SLOTS_MAX) return false;
-    const headBytes = HEADER_BYTES + SEGMENT_BYTES * segments;
-    const { sizeBytes } = await file.stat();
-    if (sizeBytes !== headBytes + SLOT_BYTES * slots) return false;
-    const head = Buffer.alloc(headBytes);
-    const words = new Uint32Array(slots * SLOT_WORDS);
-    const slotBytes = new Uint8Array(words.buffer);
-    if ((await file.read([head, slotBytes], 0)) < sizeBytes) return false;
-    if (crcAround(head, slotBytes) !== head.readUInt32LE(CRC_AT)) return false;
-    if (!set.index.adopt({ words, count: head.readUInt32LE(32) })) return false;
-    for (let at = HEADER_BYTES; at < headBytes; at += SEGMENT_BYTES) addSegment(set, head.subarray(at));
+    const read = await readSidecar(file);
+    if (typeof read === 'string' || !set.index.adopt(read)) return false;
+    for (let at = HEADER_BYTES; at < read.head.length; at += SEGMENT_BYTES) addSegment(set, read.head.subarray(at));
     return true;
   } catch {
     return false;

@@ -43,8 +43,8 @@ const ITEM_BYTES_MAX = 256;
 
 const SEGMENT_MAGIC = Buffer.from('SEEKFSEG');
 export const RECORD_MAGIC = Buffer.from('SKRC');
-const FOOTER_MAGIC = Buffer.from('SKFT');
-const TRAILER_MAGIC = Buffer.from('SEALEDv1');
+export const FOOTER_MAGIC = Buffer.from('SKFT');
+export const TRAILER_MAGIC = Buffer.from('SEALEDv1');
 const FOOTER_HEADER_BYTES = 48;
 const CRC_AT = { segment: 12, record: 8, footer: 8 } as const;
 

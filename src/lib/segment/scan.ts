@@ -6,6 +6,7 @@ import {
   decodeRecordHead,
   decodeSegmentHeader,
   decodeTrailer,
+  FOOTER_MAGIC,
   OWNER_BYTES_MAX,
   peekRecordHead,
   recordBytes,
@@ -13,6 +14,7 @@ import {
   RECORD_MAGIC,
   SEGMENT_HEADER_BYTES,
   TRAILER_BYTES,
+  TRAILER_MAGIC,
   type RecordEntry,
   type SegmentHeader,
 } from './format.ts';
@@ -54,6 +56,24 @@ export async function readFooter(
   const offset = sizeBytes - footerBytes;
   const entries = decodeFooter(tail.subarray(tail.length - footerBytes), { segmentId: id, offset });
   return entries && { entries, offset };
+}
+
+/**
+ * Whether a footer, however damaged, seems to follow the records that end at `start`: its magic is there, or that of
+ * its trailer at the end of the file.
+ * @throws system errors of the disk
+ */
+export async function findFooter(
+  file: DiskFile,
+  segment: { readonly start: number; readonly sizeBytes: number },
+): Promise<boolean> {
+  const { start, sizeBytes } = segment;
+  const first = Buffer.alloc(FOOTER_MAGIC.length);
+  await file.read([first], start);
+  if (first.equals(FOOTER_MAGIC)) return true;
+  const last = Buffer.alloc(TRAILER_BYTES);
+  await file.read([last], Math.max(start, sizeBytes - TRAILER_BYTES));
+  return last.subarray(0, TRAILER_MAGIC.length).equals(TRAILER_MAGIC);
 }
 
 export interface ScanResult {
