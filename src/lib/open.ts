@@ -10,6 +10,8 @@ import { L1 } from './cache/l1.ts';
 import { createPageCache } from './cache/layered-cache.ts';
 import { openSegmentStore } from './cache/open-segment-store.ts';
 import type { PageCache } from './cache/page-cache.ts';
+import { ReaderRegistry } from './cache/reader-registry.ts';
+import type { SegmentStore } from './cache/segment-store.ts';
 import type { Config } from './config/config.ts';
 import { nodeDisk } from './disk/node-disk.ts';
 import { pinVersion } from './manifest/pinned.ts';
@@ -19,6 +21,8 @@ import type { ObjectStore } from './objectstore/object-store.ts';
 import { openObjectStore } from './objectstore/open-object-store.ts';
 import { createReader } from './read/open-reader.ts';
 import type { Reader } from './read/reader.ts';
+
+const REGISTER_DELAY_MS = 2000;
 
 /** One wired data plane. What its functions give is built on first use, shared by all callers, and closed by `close`. */
 export interface Seekfs {
@@ -30,6 +34,8 @@ export interface Seekfs {
   /** Sends nothing by itself: an engine is loaded at its first request. */
   readonly store: ObjectStore;
   cache(): Promise<PageCache>;
+  /** The L2 behind `cache()`, for maintenance; undefined with backend `mem`. */
+  segmentStore(): Promise<SegmentStore | undefined>;
   reader(): Promise<Reader>;
   /** What publishing needs: the store, the directory of cached manifests, clock and randomness. */
   readonly publishing: PublishDeps;
@@ -56,8 +62,11 @@ class WiredSeekfs implements Seekfs {
   readonly store: ObjectStore;
   readonly publishing: PublishDeps;
   #cache: Promise<PageCache> | undefined;
+  #segmentStore: Promise<SegmentStore | undefined> | undefined;
   #reader: Promise<Reader> | undefined;
   #claims: Claims | undefined;
+  #registry: ReaderRegistry | undefined;
+  readonly #registrations = new Set<NodeJS.Timeout>();
 
   constructor(config: Config, log: Logger) {
     this.config = config;
@@ -79,11 +88,20 @@ class WiredSeekfs implements Seekfs {
   }
 
   async #openCache(): Promise<PageCache> {
+    const { config, memory, metrics } = this;
+    const l1 = new L1({ limitBytes: config.cache.l1BytesMax, governor: memory, metrics });
+    return createPageCache({ l1, l2: await this.segmentStore(), metrics });
+  }
+
+  segmentStore(): Promise<SegmentStore | undefined> {
+    return (this.#segmentStore ??= this.#openSegmentStore());
+  }
+
+  async #openSegmentStore(): Promise<SegmentStore | undefined> {
     const { config, memory, metrics, log } = this;
-    const { backend, path: directoryPath, l1BytesMax, l2BytesMax, freeReserveBytes } = config.cache;
-    const l1 = new L1({ limitBytes: l1BytesMax, governor: memory, metrics });
-    if (backend === 'mem') return createPageCache({ l1, metrics });
-    const l2 = await openSegmentStore({
+    const { backend, path: directoryPath, l2BytesMax, freeReserveBytes } = config.cache;
+    if (backend === 'mem') return undefined;
+    return openSegmentStore({
       disk: nodeDisk,
       directoryPath,
       capacityBytes: l2BytesMax,
@@ -95,7 +113,6 @@ class WiredSeekfs implements Seekfs {
       clock: systemClock,
       random: systemRandom,
     });
-    return createPageCache({ l1, l2, metrics });
   }
 
   reader(): Promise<Reader> {
@@ -128,7 +145,25 @@ class WiredSeekfs implements Seekfs {
     selector: VersionSelector,
     options: { signal?: AbortSignal | undefined } = {},
   ): Promise<PinnedVersion> {
-    return pinVersion(this.publishing, ns, selector, options);
+    return pinVersion(this.publishing, ns, selector, options).then((pinned) => {
+      if (this.config.cache.backend === 'segmentstore') this.#registerSoon(pinned);
+      return pinned;
+    });
+  }
+
+  /** So that gc on this host keeps its pages; a command that is done by then leaves no trace. */
+  #registerSoon({ ns, version }: PinnedVersion): void {
+    const timer = setTimeout(() => {
+      this.#registrations.delete(timer);
+      this.#registry ??= new ReaderRegistry({
+        disk: nodeDisk,
+        directoryPath: this.config.cache.path,
+        clock: systemClock,
+      });
+      this.#registry.register({ ns, version });
+    }, REGISTER_DELAY_MS);
+    timer.unref();
+    this.#registrations.add(timer);
   }
 
   async close(): Promise<void> {
@@ -137,7 +172,9 @@ class WiredSeekfs implements Seekfs {
     const cache = await this.#cache;
     await cache?.drain();
     await this.#claims?.close();
-    await cache?.close();
+    await (cache ?? (await this.#segmentStore))?.close();
+    for (const timer of this.#registrations) clearTimeout(timer);
+    await this.#registry?.close();
     await this.store.close();
   }
 }
