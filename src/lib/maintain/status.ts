@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { loadCrc32c } from '../base/crc32c.ts';
 import { systemErrorCode, throwIfAborted, wrapSystemError } from '../base/errors.ts';
 import { rememberedCapacity } from '../cache/capacity-file.ts';
-import { layoutOf } from '../cache/open-segment-store.ts';
+import { layoutOf } from '../cache/layout.ts';
 import { decodeGroup } from '../cache/page-key.ts';
 import type { Disk, DiskFile, DiskSpace } from '../disk/disk.ts';
 import type { RecordEntry } from '../segment/format.ts';
