@@ -111,7 +111,7 @@ export async function openIntent(deps: IntentDeps, ns: string, signal?: AbortSig
   const id = Buffer.from(deps.random.bytes(8)).toString('hex');
   const intent = (await Lease.open(deps, { key: intentKey(ns, id), condition: { kind: 'none' }, signal }))!;
   try {
-    await waitForGc(deps, ns, signal);
+    await waitForGc(deps, ns, intent, signal);
     return intent;
   } catch (error) {
     await intent.close();
@@ -119,20 +119,31 @@ export async function openIntent(deps: IntentDeps, ns: string, signal?: AbortSig
   }
 }
 
-/** A mark that does not move for a whole lease belongs to a gc that died: it is passed over. */
-async function waitForGc(deps: IntentDeps, ns: string, signal?: AbortSignal): Promise<void> {
+/**
+ * A mark is passed over when it is a whole lease older than our own intent, by the store's clock, or when it has not
+ * moved for a whole lease while we waited: its gc died.
+ */
+async function waitForGc(deps: IntentDeps, ns: string, intent: Lease, signal?: AbortSignal): Promise<void> {
   let seen: { modifiedAtMs: number; sinceMs: number } | undefined;
   for (;;) {
-    let modifiedAtMs: number;
-    try {
-      ({ modifiedAtMs } = await deps.store.head({ key: gcMarkKey(ns), signal }));
-    } catch (error) {
-      if (isSeekfsError(error, 'object_not_found')) return;
-      throw error;
-    }
+    const modifiedAtMs = await modifiedAt(deps.store, gcMarkKey(ns), signal);
+    if (modifiedAtMs === undefined) return;
     const nowMs = deps.clock.monotonicMs();
+    if (!seen) {
+      const ownMs = await modifiedAt(deps.store, intent.key, signal);
+      if (ownMs !== undefined && ownMs - modifiedAtMs > LEASE_MS) return;
+    }
     if (seen?.modifiedAtMs !== modifiedAtMs) seen = { modifiedAtMs, sinceMs: nowMs };
     if (nowMs - seen.sinceMs > LEASE_MS) return;
     await deps.clock.sleep(GC_POLL_MS, signal);
+  }
+}
+
+async function modifiedAt(store: ObjectStore, key: string, signal?: AbortSignal): Promise<number | undefined> {
+  try {
+    return (await store.head({ key, signal })).modifiedAtMs;
+  } catch (error) {
+    if (isSeekfsError(error, 'object_not_found')) return undefined;
+    throw error;
   }
 }
