@@ -22,7 +22,9 @@ export async function run(argv: string[], importMetaUrl: string): Promise<never>
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   interruption.listen();
   const status = await runCommand(argv, importMetaUrl);
-  await Promise.all([drained(process.stdout), drained(process.stderr)]);
+  // Who was interrupted does not wait for a reader of stdout who takes nothing.
+  if (!interruption.signal.aborted) await drained(process.stdout);
+  await drained(process.stderr);
   // Idle sockets of pools must not keep a command from ending.
   process.exit(status);
 }

@@ -2,21 +2,23 @@
 // they are written; a reader that went away ends the work quietly.
 import type { Writable } from 'node:stream';
 import type { Slab } from '../lib/base/memory.ts';
-import { systemErrorCode } from '../lib/base/errors.ts';
+import { abortError, systemErrorCode } from '../lib/base/errors.ts';
 import { ClosedOutput } from './interrupt.ts';
 
 /** Slabs that are written with one system call; one write is on its way while the next is read. */
 const BATCH_SLABS = 16;
 
 /**
- * Writes and releases every slab. Memory held: two batches at most.
+ * Writes and releases every slab. Memory held: two batches at most. An aborted signal ends the wait for a reader who
+ * takes nothing; what is on its way then is released when it is written, or never, with the process.
  * @throws ClosedOutput when the reader of `out` is gone
  */
 export async function writeSlabs(
   out: Writable,
   slabs: AsyncIterable<Slab>,
-  onProgress?: (doneBytes: number) => void,
+  options: { readonly signal?: AbortSignal; readonly onProgress?: (doneBytes: number) => void } = {},
 ): Promise<void> {
+  const { signal, onProgress } = options;
   let doneBytes = 0;
   let batch: Slab[] = [];
   let writing: Promise<void> = Promise.resolve();
@@ -29,7 +31,7 @@ export async function writeSlabs(
       for (const slab of full) slab.release();
       throw error;
     }
-    writing = writeBatch(out, full);
+    writing = unlessAborted(writeBatch(out, full), signal);
     // A failure is seen by the next `await writing`; until then it must not count as unhandled.
     writing.catch(() => undefined);
   };
@@ -69,6 +71,16 @@ async function writeBatch(out: Writable, batch: readonly Slab[]): Promise<void> 
 function closedOr(error: Error): Error {
   const code = systemErrorCode(error);
   return code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED' ? new ClosedOutput() : error;
+}
+
+function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(abortError(signal));
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }
 
 /** Waits for back-pressure. @throws ClosedOutput */

@@ -26,9 +26,10 @@ export default class Cat extends SeekfsCommand {
       const range = clipRange({ off: flags.off, len: flags.len }, entry.sizeBytes);
       if (range.len === 0) return;
       const reader = await seekfs.reader();
-      await writeSlabs(process.stdout, reader.stream(version, entry, range, { signal }), (doneBytes) =>
-        progress.update({ doneBytes, totalBytes: range.len }),
-      );
+      await writeSlabs(process.stdout, reader.stream(version, entry, range, { signal }), {
+        signal,
+        onProgress: (doneBytes) => progress.update({ doneBytes, totalBytes: range.len }),
+      });
     });
   }
 }

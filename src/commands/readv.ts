@@ -37,9 +37,10 @@ file that is not empty is an error, found before the first byte is written.`;
     await this.work(flags, async ({ seekfs, pin, signal, progress }) => {
       const version = await pin(args.ns);
       const reader = await seekfs.reader();
-      await writeSlabs(process.stdout, reader.readv(version, extents, { signal }), (doneBytes) =>
-        progress.update({ doneBytes }),
-      );
+      await writeSlabs(process.stdout, reader.readv(version, extents, { signal }), {
+        signal,
+        onProgress: (doneBytes) => progress.update({ doneBytes }),
+      });
     });
   }
 }

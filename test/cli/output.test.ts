@@ -75,6 +75,21 @@ test('a reader that goes away ends it with ClosedOutput, stops the source and le
   expect(memory.inUseBytes).toBe(0);
 });
 
+test('an interruption ends the wait for a reader who takes nothing', async () => {
+  const memory = governor();
+  const blocked: (() => void)[] = [];
+  const out = new Writable({
+    write: (_chunk, _encoding, done) => void blocked.push(done),
+    writev: (_chunks, done) => void blocked.push(done),
+  });
+  const interruption = new AbortController();
+  const done = writeSlabs(out, numbered(memory, 1000), { signal: interruption.signal });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(blocked).not.toEqual([]);
+  interruption.abort();
+  await expect(done).rejects.toMatchObject({ code: 'interrupted' });
+});
+
 test('a source that fails in the middle passes its error on and leaves no slab', async () => {
   const memory = governor();
   async function* source(): AsyncGenerator<Slab> {
