@@ -132,6 +132,9 @@ describe('under load', () => {
     expect(load.wrong()).toEqual([]);
     expect(load.broken(), 'the kill hit answers under way').toBeGreaterThan(0);
     expect(serve.said()).toContain('a worker died and is replaced');
+    // No connection is lost on the way to either worker.
+    const fresh = Array.from({ length: 20 }, () => ask(`${serve!.url}/blob?ns=dev&path=a.bin&len=10`));
+    expect(new Set((await Promise.all(fresh)).map(({ status }) => status))).toEqual(new Set([200]));
     expect(await serve.stop()).toBe(0);
   });
 
@@ -149,7 +152,6 @@ describe('under load', () => {
 
   test('/metrics adds up what all workers have served', async () => {
     serve = await startServe(directory, '--workers', '2');
-    // Connections go to the workers in turn.
     for (let count = 0; count < 10; count += 1) await ask(`${serve.url}/blob?ns=dev&path=a.bin&len=100`);
     const text = (await ask(`${serve.url}/metrics`)).body.toString();
     expect(text).toContain('seekfs_http_requests_total{route="blob",status="200"} 10\n');

@@ -3,10 +3,11 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Logger } from '../base/log.ts';
 
-type ToWorker =
-  | { readonly kind: 'drain' }
-  | { readonly kind: 'reload' }
-  | { readonly kind: 'ask' | 'answers'; readonly id: number; readonly answers: unknown[] };
+interface ToWorker {
+  readonly kind: 'ask' | 'answers';
+  readonly id: number;
+  readonly answers: unknown[];
+}
 type ToPrimary = { readonly kind: 'collect' | 'answer'; readonly id: number; readonly answer: unknown };
 
 /** A sibling that does not answer in this time is left out. */
@@ -37,7 +38,7 @@ export interface Workers {
 
 export function runWorkers(options: WorkersOptions): Workers {
   const supervisor = new Supervisor(options);
-  return { ended: supervisor.run(), reload: () => supervisor.send({ kind: 'reload' }) };
+  return { ended: supervisor.run(), reload: () => supervisor.signal('SIGHUP') };
 }
 
 class Supervisor {
@@ -57,6 +58,9 @@ class Supervisor {
 
   async run(): Promise<number> {
     const { count, exec, args, signal } = this.#options;
+    // Each worker accepts for itself. The alternative, the primary handing connections over, loses one now and then when
+    // a worker dies (Node 20), and its client waits for ever.
+    cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({ exec, args: [...args] });
     const ended = new Promise<number>((resolve) => (this.#end = resolve));
     const stop = (): void => this.#stop();
@@ -70,8 +74,9 @@ class Supervisor {
     }
   }
 
-  send(message: ToWorker): void {
-    for (const worker of this.#workers) if (worker.isConnected()) worker.send(message);
+  /** Signals, because the channel to a worker can stand behind a connection that is being handed over. */
+  signal(name: 'SIGHUP' | 'SIGUSR2' | 'SIGKILL'): void {
+    for (const worker of this.#workers) worker.process.kill(name);
   }
 
   #fork(): void {
@@ -104,7 +109,7 @@ class Supervisor {
     if (!this.#hasListened && !didListen) {
       // What one cannot do, none can: the first has said why.
       this.#stopping = true;
-      for (const other of this.#workers) other.process.kill('SIGKILL');
+      this.signal('SIGKILL');
       this.#end(status ?? 1);
       return;
     }
@@ -141,16 +146,15 @@ class Supervisor {
       answers.push(answer);
       if (answers.length === wanted) finish();
     });
-    this.send({ kind: 'ask', id, answers: [] });
+    for (const worker of this.#workers)
+      if (worker.isConnected()) worker.send({ kind: 'ask', id, answers: [] } satisfies ToWorker);
   }
 
   #stop(): void {
     this.#stopping = true;
     if (this.#workers.size === 0) this.#end(0);
-    this.send({ kind: 'drain' });
-    setTimeout(() => {
-      for (const worker of this.#workers) worker.process.kill('SIGKILL');
-    }, this.#options.drainMsMax).unref();
+    this.signal('SIGUSR2');
+    setTimeout(() => this.signal('SIGKILL'), this.#options.drainMsMax).unref();
   }
 }
 
@@ -173,22 +177,18 @@ export function linkToPrimary(calls: {
     if (process.connected) process.send?.(message);
   };
   const onMessage = (message: ToWorker): void => {
-    switch (message.kind) {
-      case 'drain':
-        return calls.onDrain();
-      case 'reload':
-        return calls.onReload();
-      case 'ask':
-        calls.answer().then(
-          (answer) => send({ kind: 'answer', id: message.id, answer }),
-          () => undefined,
-        );
-        return undefined;
-      case 'answers':
-        collections.get(message.id)?.(message.answers);
-        return undefined;
+    if (message.kind === 'answers') {
+      collections.get(message.id)?.(message.answers);
+      return;
     }
+    calls.answer().then(
+      (answer) => send({ kind: 'answer', id: message.id, answer }),
+      () => undefined,
+    );
   };
+  // Ctrl-C reaches workers too: a drain that is asked for twice is one, where a second SIGTERM would cut it short.
+  process.on('SIGUSR2', calls.onDrain);
+  process.on('SIGHUP', calls.onReload);
   process.on('message', onMessage);
   return {
     collect: () =>
