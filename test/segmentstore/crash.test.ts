@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { systemClock, type Clock } from '../../src/lib/base/clock.ts';
 import { KIB } from '../../src/lib/base/units.ts';
+import { checkSegmentStore } from '../../src/lib/cache/check.ts';
 import { CrashDisk, type CrashKind } from '../support/crash-disk.ts';
 import { openTestStore, testPage, type TestPage, type TestStore } from '../support/segment-store.ts';
 import { TestProcesses } from '../support/test-processes.ts';
@@ -163,6 +164,11 @@ async function inManyLives(disk: CrashDisk, lives: readonly (readonly TestPage[]
   }
 }
 
+async function segmentWith(disk: CrashDisk, page: TestPage): Promise<string> {
+  const names = await disk.list(`${CACHE}/segments`);
+  return names.find((name) => disk.bytesOf(`${CACHE}/segments/${name}`).includes(page.bytes.subarray(0, 64)))!;
+}
+
 describe('after a crash at any operation', () => {
   test('of put, roll and seal, every page is right or absent, and what was promised is there', async () => {
     const seen = await crashEverywhere({
@@ -280,6 +286,27 @@ describe('after a crash at any operation', () => {
     expect(gone.length).toBeLessThan(12);
     const seen = await crashEverywhere({ ...story, mayGo: gone });
     expect(seen.crashes).toBeGreaterThan(20);
+  });
+
+  test('of a repair, no page that was not damaged is lost', async () => {
+    const hit = PAGES[2]!;
+    const seen = await crashEverywhere({
+      prepare: async (disk) => {
+        await inManyLives(disk, [PAGES.slice(0, 3), PAGES.slice(3, 6)]);
+        const path = `${CACHE}/segments/${await segmentWith(disk, hit)}`;
+        const bytes = disk.bytesOf(path);
+        bytes[bytes.indexOf(hit.bytes.subarray(0, 64)) + 70]! ^= 1;
+        disk.plant(path, bytes);
+        return PAGES.slice(0, 6);
+      },
+      history: async ({ disk, store }) => {
+        const { findings } = await checkSegmentStore({ disk, directoryPath: CACHE, deep: true });
+        expect(findings.map(({ kind }) => kind)).toEqual(['record_payload']);
+        await store.store.maintenance.repair(findings);
+      },
+      mayGo: [hit],
+    });
+    expect(seen.inWrites).toBeGreaterThan(2);
   });
 
   test('a crash in the recovery from a crash changes nothing', async () => {
