@@ -43,6 +43,8 @@ export interface ClaimsOptions {
   readonly clock?: Clock | undefined;
   /** Tests stand in for another host or container with it. */
   readonly identity?: ProcessIdentity | undefined;
+  /** Asked about owners whose process numbers compare with ours. */
+  readonly isRunning?: ((identity: ProcessIdentity) => Promise<boolean>) | undefined;
   readonly waitMsMax?: number | undefined;
   readonly silenceMsMax?: number | undefined;
 }
@@ -238,7 +240,7 @@ export class Claims {
 
   async #isDead(holder: ProcessIdentity): Promise<boolean> {
     const self = this.#options.identity ?? (await currentProcess());
-    return sharesProcessNumbers(self, holder) && !(await isRunning(holder));
+    return sharesProcessNumbers(self, holder) && !(await (this.#options.isRunning ?? isRunning)(holder));
   }
 
   async #readOwner(path: string): Promise<ProcessIdentity | undefined> {

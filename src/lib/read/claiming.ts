@@ -4,11 +4,13 @@
 import { SeekfsError, wrapSystemError } from '../base/errors.ts';
 import type { Claims } from '../cache/claims.ts';
 import type { PageCache } from '../cache/page-cache.ts';
-import { granuleCount } from '../page/page.ts';
 import type { Flight } from './flight.ts';
 
-/** Spans longer than that claim their page: the claims of a page are few, and small reads do not wait for each other. */
-const GRANULE_CLAIMS_MAX = 8;
+/**
+ * Longer spans claim their page: large fetches take few claims, and small reads do not wait for each other. A page's
+ * claim does not look for claims of its granules, so a large fetch may bring what a small one is bringing just now.
+ */
+const GRANULE_CLAIMS_MAX = 4;
 
 interface Foreign {
   readonly name: string;
@@ -19,7 +21,7 @@ interface Foreign {
 function namesOf(flight: Flight): { readonly own: readonly string[]; readonly page: string; readonly whole: boolean } {
   const { filePage, span } = flight;
   const page = filePage.key;
-  const whole = span.count === granuleCount(filePage.page) || span.count > GRANULE_CLAIMS_MAX;
+  const whole = filePage.whole || span.count > GRANULE_CLAIMS_MAX;
   const own = whole ? [page] : Array.from({ length: span.count }, (_, index) => `${page} ${span.first + index}`);
   return { own, page, whole };
 }

@@ -17,6 +17,8 @@ interface Batch {
   readonly flights: readonly Flight[];
   readonly lane: Lane;
   readonly limits: PlanLimits;
+  /** Without regard to other processes: what they brought could not be read. */
+  readonly unclaimed: boolean;
 }
 
 export class Fetcher {
@@ -32,7 +34,7 @@ export class Fetcher {
   /** Every flight ends, sooner or later, without anybody's help. */
   start(batch: Batch): void {
     const { claiming } = this.#deps;
-    if (!claiming) {
+    if (!claiming || batch.unclaimed) {
       this.#fetch(batch);
       return;
     }

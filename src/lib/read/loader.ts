@@ -47,7 +47,8 @@ export interface Load {
 
 /** Tickets leave this share of the limit to L1, to writes behind and to consumers. */
 const TICKET_SHARE = 0.75;
-const ATTEMPTS_MAX = 4;
+const ATTEMPTS_MAX = 8;
+const LOOKS_MAX = 4;
 
 interface Missing {
   readonly filePage: FilePage;
@@ -115,7 +116,10 @@ export class Loader {
     return whole ? granuleCount(page) : roundToQuantum(page, granulesOf(piece), this.#deps.quantumBytes).count;
   }
 
-  /** `attempt` counts how often the cache promised the bytes and had not got them: from the first on it is not asked. */
+  /**
+   * `attempt` counts how often the cache promised the bytes and had not got them: from the first on it is not asked,
+   * and from the second on no other process is waited for.
+   */
   async #resolve(
     pieces: readonly PagePiece[],
     options: LoadOptions,
@@ -125,27 +129,25 @@ export class Loader {
       throw new SeekfsError('cache_corrupt', 'the cache keeps losing what it says it has; run without it');
     }
     const { table } = this.#deps;
-    let presences = attempt === 0 ? await this.#presences(pieces) : new Map<string, Presence>();
-    let landed = table.landed;
-    let wanted = this.#missing(pieces, presences);
+    const look = async (): Promise<Presences> => (attempt === 0 ? this.#presences(pieces) : new Map());
     const slabs = new Map<string, Slab>();
     try {
-      if (wanted.length > 0) {
-        const acquired = await this.#acquire(wanted, options);
+      let presences = await look();
+      let landed = table.landed;
+      for (let looks = 0; ; looks += 1) {
+        const lacking = this.#missing(pieces, presences, slabs);
+        if (lacking.length === 0) break;
+        const acquired = await this.#acquire(lacking, options);
         if (!acquired) return undefined;
         for (const [key, slab] of acquired) slabs.set(key, slab);
-        // While this waited, others may have fetched the same: what landed is in the cache, what has begun is joined.
-        const rounds = attempt === 0 ? ATTEMPTS_MAX : 0;
-        for (let round = 0; table.landed !== landed && round < rounds; round += 1) {
-          landed = table.landed;
-          presences = await this.#presences(pieces);
-        }
-        wanted = this.#missing(pieces, presences).filter(({ filePage, span }) =>
-          granules(span).every((granule) => slabs.has(slabKey(filePage, granule))),
-        );
-        // No await from here to the joins: the table must not change under the plan.
-        this.#begin(wanted, slabs, options);
+        // While this waited, others fetched the same, perhaps: what landed is in the cache, what has begun is joined,
+        // and what was begun and failed needs memory of our own.
+        if (table.landed === landed || looks >= LOOKS_MAX) continue;
+        landed = table.landed;
+        presences = await look();
       }
+      // No await from the last look at the table to the joins: it must not change under the plan.
+      this.#begin(this.#missing(pieces, presences), slabs, { ...options, unclaimed: attempt > 1 });
       return pieces.map((piece) => this.#source(piece, presences, { ...options, attempt }));
     } finally {
       for (const slab of slabs.values()) slab.release();
@@ -162,8 +164,8 @@ export class Loader {
     return presences;
   }
 
-  /** Spans that are neither in the cache nor in flight, rounded, each granule once, in the order of first need. */
-  #missing(pieces: readonly PagePiece[], presences: Presences): WantedSpan[] {
+  /** Spans that are neither in the cache nor in flight nor held, rounded, each granule once, in the order of first need. */
+  #missing(pieces: readonly PagePiece[], presences: Presences, held?: ReadonlyMap<string, Slab>): WantedSpan[] {
     const { table, quantumBytes } = this.#deps;
     const pages = new Map<string, Missing>();
     for (const piece of pieces) {
@@ -183,7 +185,12 @@ export class Loader {
       }
     }
     return [...pages.values()].flatMap(({ filePage, granules: set }) =>
-      spansOf([...set].sort((a, b) => a - b)).map((span) => ({ filePage, span })),
+      spansOf([...set].filter((granule) => !held?.has(slabKey(filePage, granule))).sort((a, b) => a - b)).map(
+        (span) => ({
+          filePage,
+          span,
+        }),
+      ),
     );
   }
 
@@ -212,7 +219,11 @@ export class Loader {
   }
 
   /** Moves the slabs of the wanted spans into flights, and the flights to the fetcher. */
-  #begin(wanted: readonly WantedSpan[], slabs: Map<string, Slab>, options: LoadOptions): void {
+  #begin(
+    wanted: readonly WantedSpan[],
+    slabs: Map<string, Slab>,
+    options: LoadOptions & { readonly unclaimed: boolean },
+  ): void {
     const { table, hooks, fetcher } = this.#deps;
     const flights: Flight[] = [];
     for (const get of planGets(wanted, options.plan)) {
@@ -223,7 +234,8 @@ export class Loader {
         flights.push(table.begin(hooks, { filePage: want.filePage, span }, taken));
       }
     }
-    if (flights.length > 0) fetcher.start({ flights, lane: options.lane, limits: options.plan });
+    const { lane, plan, unclaimed } = options;
+    if (flights.length > 0) fetcher.start({ flights, lane, limits: plan, unclaimed });
   }
 
   #source(
@@ -268,10 +280,7 @@ export class Loader {
 
   #cached(piece: PagePiece, options: LoadOptions & { attempt: number }): SlabSource {
     const { filePage, off, len } = piece;
-    const slabs =
-      options.attempt === 0
-        ? this.#deps.cache.read(filePage.page, { off, len }, { signal: options.signal })
-        : Promise.resolve(undefined);
+    const slabs = this.#deps.cache.read(filePage.page, { off, len }, { signal: options.signal });
     return new PromisedSource(slabs, async () => {
       const forced = await this.#resolve([piece], { ...options, refusable: false }, options.attempt + 1);
       return forced![0]!.source;
