@@ -24,7 +24,7 @@ import type { Retention } from './policy/retention.ts';
 import type { IndexedRecord } from './record-index.ts';
 import type { KnownHead, RecordReader, Unread } from './record-reader.ts';
 import type { IsDead } from './cleaning.ts';
-import { planCleaning, statusOf, type CleanPlan, type StoreStatus } from './status.ts';
+import { planCleaning, type CleanPlan } from './cleaning-plan.ts';
 import type { SegmentSet } from './segment-set.ts';
 import type { WriteQueue } from './write-queue.ts';
 
@@ -191,12 +191,6 @@ export class SegmentStore {
 
   get maintenance(): Maintenance {
     return this.#parts.maintenance;
-  }
-
-  /** Use, bounds and residency, after a look at what other processes wrote. */
-  async status(): Promise<StoreStatus> {
-    await this.refresh();
-    return statusOf(this.#parts.set, this.#parts.capacity);
   }
 
   /** What `maintenance.clean` would give back if these files were dead. @throws system errors of the disk */
