@@ -15,6 +15,8 @@ const BYTE_COMMANDS: ReadonlySet<string> = new Set(['cat', 'readv']);
 export async function run(argv: string[], importMetaUrl: string): Promise<never> {
   // Node 22 and later keep the compiled modules between runs.
   (module as { enableCompileCache?: () => void }).enableCompileCache?.();
+  // The AWS SDK's notice about future Node versions is for its users, who are not the users of this command.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   // Nobody reads any more: fetches that are on their way stop too.
   process.stdout.on('error', () => interruption.abort(new ClosedOutput()));
   process.stderr.on('error', () => undefined);

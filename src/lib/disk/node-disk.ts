@@ -1,6 +1,7 @@
 // The Disk over node:fs.
 import { constants } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
+import { makeDirectory } from './make-directory.ts';
 import type { Disk, DiskFile, DiskSpace, DiskStat, OpenMode } from './disk.ts';
 
 const FLAGS: Readonly<Record<OpenMode, number>> = {
@@ -105,9 +106,7 @@ export const nodeDisk: Disk = {
   open: async (path, mode) => new NodeFile(await fs.open(path, FLAGS[mode])),
   stat: async (path) => toDiskStat(await fs.lstat(path, { bigint: true })),
   list: async (path) => (await fs.readdir(path)).sort(),
-  makeDirectory: async (path) => {
-    await fs.mkdir(path, { recursive: true });
-  },
+  makeDirectory,
   removeDirectory: (path) => fs.rmdir(path),
   rename: (from, to) => fs.rename(from, to),
   link: (from, to) => fs.link(from, to),

@@ -3,9 +3,10 @@
 // page by page against the manifest and kept as far as it is right.
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, rename, stat, unlink, utimes, type FileHandle } from 'node:fs/promises';
+import { open, rename, stat, unlink, utimes, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crc32c, loadCrc32c } from '../base/crc32c.ts';
+import { makeDirectory } from '../disk/make-directory.ts';
 import { throwIfAborted, wrapSystemError } from '../base/errors.ts';
 import type { Slab } from '../base/memory.ts';
 import { MIB } from '../base/units.ts';
@@ -111,7 +112,7 @@ async function getFile(
       advance(entry.sizeBytes);
       return { isPresent: true, resumedBytes: 0 };
     }
-    await mkdir(dirname(file), { recursive: true });
+    await makeDirectory(dirname(file));
     const partial = partialPath(entry, file);
     const resumedBytes = await writePartial(context, entry, partial, advance);
     // A hundredth more, because a double of seconds is often a little less than the milliseconds that it came from.

@@ -1,9 +1,10 @@
 // Where an index is written before it is read: a temporary file in the local cache, or memory where there is no cache,
 // it is full, or the index is small. A finished file is kept by renaming it.
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, unlink, type FileHandle } from 'node:fs/promises';
+import { open, rename, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { wrapSystemError } from '../base/errors.ts';
+import { makeDirectory } from '../disk/make-directory.ts';
 import { fileSource, memorySource, type IndexSource } from './index-version.ts';
 
 export interface IndexSpool {
@@ -64,7 +65,7 @@ export class FileSpool implements IndexSpool {
   static async create(directory: string): Promise<FileSpool> {
     const path = join(directory, `spool-${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
     try {
-      await mkdir(directory, { recursive: true });
+      await makeDirectory(directory);
       return new FileSpool(path, await open(path, 'wx'));
     } catch (error) {
       throw wrapSystemError(error, `write ${path}`);
@@ -100,7 +101,7 @@ export class FileSpool implements IndexSpool {
 
   async keep(path: string): Promise<void> {
     try {
-      await mkdir(dirname(path), { recursive: true });
+      await makeDirectory(dirname(path));
       await rename(this.path, path);
       this.#isKept = true;
     } catch (error) {

@@ -1,8 +1,9 @@
 // What an interrupted `manifest gen` has read so far: one line a finished file, its CRC32C before it, appended as the
 // files end. A line that is torn or damaged is passed over, and its file is read again.
-import { mkdir, open, readFile, rm, type FileHandle } from 'node:fs/promises';
+import { open, readFile, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { crc32c } from '../base/crc32c.ts';
+import { makeDirectory } from '../disk/make-directory.ts';
 import { systemErrorCode, wrapSystemError } from '../base/errors.ts';
 import { encodeEntry, parseEntry } from './entry-json.ts';
 import type { FileEntry } from './types.ts';
@@ -41,7 +42,7 @@ export class ReadJournal {
           if (entry) finished.set(identity({ ...entry.storage, sizeBytes: entry.sizeBytes }), entry);
         }
       }
-      await mkdir(dirname(path), { recursive: true });
+      await makeDirectory(dirname(path));
       const file = await open(path, isKept ? 'a' : 'w');
       // After a torn line the next one begins on its own.
       await file.appendFile(isKept ? '\n' : `${head}\n`);
