@@ -113,10 +113,12 @@ class LayeredCache implements PageCache {
   insert(run: VerifiedRun, options: { readonly demand: boolean; readonly onWritten?: (() => void) | undefined }): void {
     if (options.demand) this.#l2?.noteUse(run.page, false);
     const onDisk = this.#l2?.insert(run, options.onWritten) ?? false;
-    if (!onDisk) options.onWritten?.();
     // What was fetched ahead must not push out what readers use, unless there is no other place for it.
-    if (!this.#l1 || (onDisk && !options.demand)) return;
-    for (const [index, slab] of run.slabs.entries()) this.#l1.put(run.page, run.span.first + index, slab);
+    if (this.#l1 && (!onDisk || options.demand)) {
+      for (const [index, slab] of run.slabs.entries()) this.#l1.put(run.page, run.span.first + index, slab);
+    }
+    // Last, because the caller gives the run back then.
+    if (!onDisk) options.onWritten?.();
   }
 
   async refresh(): Promise<void> {
