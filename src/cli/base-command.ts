@@ -36,6 +36,7 @@ export abstract class SeekfsCommand extends Command {
     try {
       session = await openSession(await this.loadConfig(flags), flags);
       await work(session);
+      warnOfFullCache(session);
     } finally {
       session?.progress.stop();
       await session?.seekfs.close();
@@ -49,4 +50,14 @@ export abstract class SeekfsCommand extends Command {
   protected override async catch(error: Error): Promise<never> {
     throw error;
   }
+}
+
+/** What the policy declines is as it should be; for want of room it is something that people can do something about. */
+function warnOfFullCache({ seekfs, config, log }: Session): void {
+  const declined = (reason: string): number => seekfs.metrics.get('seekfs_l2_declined_total', { reason });
+  if (declined('room') + declined('size') === 0) return;
+  log.log(
+    'warn',
+    `the cache in ${config.cache.path} has no room for what was read: free space there, or give another directory with --cache`,
+  );
 }

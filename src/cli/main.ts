@@ -23,6 +23,8 @@ export async function run(argv: string[], importMetaUrl: string): Promise<never>
   // The SDK would print seven lines about old versions of Node into the output of every command.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   interruption.listen();
+  // Nothing is left that could go on, and yet the work has no end: Node would leave with 13, which means corrupt here.
+  process.once('beforeExit', () => process.exit(fail(new Error('the work stopped without an end'), argv)));
   const status = await runCommand(argv, importMetaUrl);
   // Who was interrupted does not wait for a reader of stdout who takes nothing.
   if (!interruption.signal.aborted) await drained(process.stdout);

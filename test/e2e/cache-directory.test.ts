@@ -1,0 +1,68 @@
+// A cache directory that cannot be used: a warning, the right bytes, exit status 0.
+import { execFileSync } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { seededRandom } from '../../src/lib/base/random.ts';
+import { MIB } from '../../src/lib/base/units.ts';
+import { Cli } from '../support/cli.ts';
+
+const bytes = Buffer.from(seededRandom(5).bytes(4 * MIB));
+let cli: Cli;
+
+beforeAll(async () => {
+  cli = await Cli.create();
+  await writeFile(join(cli.work, 'big.bin'), bytes);
+  await cli.succeed(['put', 'dev', 'big.bin']);
+});
+
+/** A file system of its own needs privileges; where there are none the test says so and is passed over. */
+const mounted: string[] = [];
+function mountTmpfs(path: string, options: string): boolean {
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', path], { stdio: 'ignore' });
+    mounted.push(path);
+    return true;
+  } catch {
+    process.stderr.write('skipped: no privilege to mount a file system for the cache\n');
+    return false;
+  }
+}
+afterAll(() => {
+  for (const path of mounted) execFileSync('umount', [path]);
+});
+
+async function expectReadThrough(cachePath: string): Promise<void> {
+  for (const command of [
+    ['cat', 'dev', 'big.bin'],
+    ['readv', 'dev', 'big.bin:0:4194304'],
+  ]) {
+    const { status, stdout, stderr } = await cli.run([...command, '--cache', cachePath]);
+    expect({ status, right: stdout.equals(bytes) }, stderr).toEqual({ status: 0, right: true });
+    const lines = stderr.trim().split('\n');
+    expect(
+      lines.every((line) => line.startsWith('warning: ')),
+      stderr,
+    ).toBe(true);
+    expect(lines.length).toBeGreaterThan(0);
+  }
+}
+
+test('a path that cannot be a directory', async () => {
+  await writeFile(join(cli.root, 'a-file'), 'in the way');
+  await expectReadThrough(join(cli.root, 'a-file/cache'));
+});
+
+test('a read-only file system', async ({ skip }) => {
+  const path = join(cli.root, 'read-only');
+  await mkdir(path);
+  skip(!mountTmpfs(path, 'ro,size=8m'));
+  await expectReadThrough(path);
+});
+
+test('a full file system', async ({ skip }) => {
+  const path = join(cli.root, 'full');
+  await mkdir(path);
+  skip(!mountTmpfs(path, 'size=64k'));
+  await expectReadThrough(path);
+});
