@@ -47,5 +47,10 @@ export interface Disk {
   remove(path: string): Promise<void>;
   /** Makes the names in the directory durable. */
   syncDirectory(path: string): Promise<void>;
+  /**
+   * Makes everything durable that was written to the file system of `path`; false where that cannot be asked for, and
+   * files and directories are to be synced one by one. Absent: the same.
+   */
+  syncFileSystem?(path: string): Promise<boolean>;
   space(path: string): Promise<DiskSpace>;
 }

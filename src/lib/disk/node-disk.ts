@@ -1,4 +1,5 @@
 // The Disk over node:fs.
+import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import { makeDirectory } from './make-directory.ts';
@@ -119,6 +120,12 @@ export const nodeDisk: Disk = {
       await handle.close();
     }
   },
+  // Node has no syncfs(2). The program of coreutils and BusyBox that calls it says by its status whether it did.
+  syncFileSystem: (path) =>
+    new Promise((resolve) => {
+      if (process.platform !== 'linux') resolve(false);
+      else execFile('sync', ['-f', path], (error) => resolve(error === null));
+    }),
   space: async (path): Promise<DiskSpace> => {
     const stat = await fs.statfs(path);
     return { freeBytes: stat.bavail * stat.bsize, totalBytes: stat.blocks * stat.bsize };

@@ -17,7 +17,10 @@ export interface ContentObject {
   readonly isReused: boolean;
 }
 
-/** @throws object_changed where something else lies under the key, and what the store throws */
+/**
+ * The object need not be durable yet: that is made for all of a call at once (`ObjectStore.makeDurable`).
+ * @throws object_changed where something else lies under the key, and what the store throws
+ */
 export async function putContent(store: ObjectStore, put: ContentPut): Promise<ContentObject> {
   const sizeBytes = put.source.kind === 'bytes' ? put.source.bytes.byteLength : put.source.sizeBytes;
   if (put.headFirst) {
@@ -29,7 +32,7 @@ export async function putContent(store: ObjectStore, put: ContentPut): Promise<C
       key: put.key,
       source: put.source,
       condition: { kind: 'absent' },
-      durable: true,
+      durable: false,
       onProgress: put.onProgress,
       signal: put.signal,
     });

@@ -81,6 +81,7 @@ export async function put(deps: PutDeps, options: PutOptions): Promise<PutReport
   try {
     const run = new PutRun(deps, { ...options, prefix }, pool, await knownKeys(deps, options));
     await run.uploadAll();
+    await run.makeDurable();
     return await run.publish(intent);
   } finally {
     await pool.close();
@@ -200,6 +201,12 @@ class PutRun {
 
   #report(): void {
     this.#options.onProgress?.({ ...this.#counts });
+  }
+
+  /** Every object that a version names is durable before its manifest is; reused ones may be of a put that died. */
+  async makeDurable(): Promise<void> {
+    const keys = Array.from(this.#entries.values(), (entry) => entry.storage.key);
+    await this.#deps.store.makeDurable?.({ keys, signal: this.#options.signal });
   }
 
   async publish(intent: Lease): Promise<PutReport> {

@@ -11,12 +11,14 @@ import { LockFile, type HeldLock } from '../disk/lock-file.ts';
 import { etagOf } from './directory-etag.ts';
 import { ESCAPED_TREE, PRIVATE_DIRECTORY, placesOf, type Place } from './directory-layout.ts';
 import type { PutRequest } from './object-store.ts';
-import { preconditionFailed, readSource, sourceSizeBytes } from './source.ts';
+import { objectNotFound, preconditionFailed, readSource, sourceSizeBytes } from './source.ts';
 
 const LOCK_WAIT_MS_MAX = 30_000;
 const LEFTOVER_AGE_MS = 86_400_000;
 /** Directories may be pruned between making and using them, and places may be taken: each time the put looks again. */
 const PLACE_ATTEMPTS_MAX = 100;
+const SYNC_ONE_BY_ONE_MAX = 16;
+const DURABLE_NAMES_MAX = 10_000;
 /** What link(2) says on file systems without hard links. */
 const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
@@ -44,6 +46,8 @@ export class DirectoryWriter {
   /** Callers of this process wait in order here instead of polling the lock file against each other. */
   readonly #turn = new Semaphore(1);
   #prepared: Promise<void> | undefined;
+  /** Directories whose names this process has made durable, with their inodes. */
+  readonly #durableNames = new Map<string, bigint>();
 
   constructor(options: DirectoryWriterOptions) {
     this.#rootPath = options.rootPath;
@@ -70,6 +74,23 @@ export class DirectoryWriter {
     } finally {
       await file.close();
       await this.#disk.remove(temporary).catch(() => undefined);
+    }
+  }
+
+  /** One by one where they are few; beyond, one sync of the file system costs less than thousands of files. */
+  async makeDurable(keys: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+    if (keys.length > SYNC_ONE_BY_ONE_MAX && (await this.#disk.syncFileSystem?.(this.#rootPath))) return;
+    for (const key of keys) {
+      throwIfAborted(signal);
+      const located = await this.#locate(key);
+      if (!located) throw objectNotFound(key, `file://${this.#rootPath}`);
+      const file = await this.#disk.open(located.path, 'read');
+      try {
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await this.#syncUpwards(located.place);
     }
   }
 
@@ -201,12 +222,24 @@ export class DirectoryWriter {
     return true;
   }
 
-  /** Every directory down to the object: any of them may be new, and its name is in the one above. */
+  /**
+   * Of the directories down to the object those that have a new name in them: the last one, and any whose child this
+   * process has not seen durable yet. A child that was removed and made anew has another inode.
+   */
   async #syncUpwards(place: Place): Promise<void> {
     const paths = place.map((_, depth) => join(this.#rootPath, ...place.slice(0, depth)));
-    await Promise.all(paths.map((path) => this.#disk.syncDirectory(path)));
+    const inodes = await Promise.all(paths.map(async (path) => (await this.#stat(path))?.inode));
+    const isKnown = (depth: number): boolean =>
+      inodes[depth] !== undefined && this.#durableNames.get(paths[depth]!) === inodes[depth];
+    const wanted = paths.filter((_, depth) => depth === paths.length - 1 || !isKnown(depth + 1));
+    await Promise.all(wanted.map((path) => this.#disk.syncDirectory(path)));
     // Only the first put makes the root; later its parent may be none of ours to open.
-    await this.#disk.syncDirectory(dirname(this.#rootPath)).catch(() => undefined);
+    if (!isKnown(0)) await this.#disk.syncDirectory(dirname(this.#rootPath)).catch(() => undefined);
+    if (this.#durableNames.size > DURABLE_NAMES_MAX) this.#durableNames.clear();
+    for (const [depth, path] of paths.entries()) {
+      const inode = inodes[depth];
+      if (inode !== undefined) this.#durableNames.set(path, inode);
+    }
   }
 
   /** Removes directories that became empty, so that they are in nobody's way. */

@@ -160,6 +160,14 @@ export class DirectoryObjectStore implements ObjectStore {
     }
   }
 
+  async makeDurable(request: { keys: readonly string[]; signal?: AbortSignal | undefined }): Promise<void> {
+    try {
+      await this.#writer.makeDurable(request.keys, request.signal);
+    } catch (error) {
+      throw wrapSystemError(error, `make objects durable in ${this.url}`);
+    }
+  }
+
   async *list(request: ListRequest): AsyncGenerator<readonly ObjectListing[]> {
     let page: ObjectListing[] = [];
     try {

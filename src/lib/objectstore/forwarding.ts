@@ -39,6 +39,10 @@ export class ForwardingObjectStore implements ObjectStore {
     return this.inner.put(request);
   }
 
+  async makeDurable(request: { keys: readonly string[]; signal?: AbortSignal | undefined }): Promise<void> {
+    await this.inner.makeDurable?.(request);
+  }
+
   list(request: ListRequest): AsyncIterable<readonly ObjectListing[]> {
     return this.inner.list(request);
   }

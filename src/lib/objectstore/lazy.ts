@@ -42,6 +42,10 @@ export class LazyObjectStore implements ObjectStore {
     return (await this.#store()).put(request);
   }
 
+  async makeDurable(request: { keys: readonly string[]; signal?: AbortSignal | undefined }): Promise<void> {
+    await (await this.#store()).makeDurable?.(request);
+  }
+
   async *list(request: ListRequest): AsyncGenerator<readonly ObjectListing[]> {
     yield* (await this.#store()).list(request);
   }

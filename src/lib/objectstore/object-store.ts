@@ -101,6 +101,11 @@ export interface ObjectStore {
   getWhole(request: GetWholeRequest): Promise<WholeObject>;
   /** Atomic: the object is there whole or not at all. Past 64 MiB a multipart put where the store has them. */
   put(request: PutRequest): Promise<{ etag: string }>;
+  /**
+   * Makes objects durable that were put with `durable` false, many at once for less than one by one.
+   * Absent where every put is durable when it resolves.
+   */
+  makeDurable?(request: { keys: readonly string[]; signal?: AbortSignal | undefined }): Promise<void>;
   /** Pages of listings in UTF-8 byte order of their keys. */
   list(request: ListRequest): AsyncIterable<readonly ObjectListing[]>;
   /** Deleting what is not there is no error. */

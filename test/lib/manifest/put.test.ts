@@ -177,6 +177,32 @@ test('a file that grows between the first and the second reading is source_chang
   expect(await keys('namespaces/dev/files/')).toEqual([]);
 });
 
+test('every object is made durable before the manifest that names it, reused ones too', async () => {
+  await write('t/a', 'a');
+  await putSources(['t']);
+  await write('t/b', 'b');
+  const order: string[] = [];
+  const inner = store.put.bind(store);
+  store.put = (request) => {
+    order.push(`put ${request.key.replace(/v-[0-9a-f]{64}/, 'v')}${request.durable ? ' durable' : ''}`);
+    return inner(request);
+  };
+  const durableStore = Object.assign(store, {
+    makeDurable: ({ keys: objects }: { keys: readonly string[] }) => {
+      order.push(`durable ${objects.length}`);
+      return Promise.resolve();
+    },
+  });
+  deps = { ...deps, store: durableStore };
+  await putSources(['t']);
+  expect(order.filter((step) => !step.includes('intents') && !step.includes('probe'))).toEqual([
+    'put namespaces/dev/files/t/b/v',
+    'durable 2',
+    'put namespaces/dev/manifests/v-2.json.gz durable',
+    'put namespaces/dev/HEAD durable',
+  ]);
+});
+
 test('no intent is left behind, by success or by failure', async () => {
   await write('a', 'a');
   await putSources(['a']);
