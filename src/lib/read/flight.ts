@@ -129,21 +129,25 @@ export class Flight {
     const verified = this.#runs.reduce((sum, run) => sum + run.span.count, 0);
     for (const slab of this.#slabs.slice(verified)) slab.release();
     if (end.kind !== 'fetched') this.#table.remove(this);
-    if (this.#runs.length > 0) {
-      const run = joinRuns(this.#runs);
-      this.#hooks.cache.insert(run, {
-        demand: this.#demand,
-        onWritten: () => {
-          if (end.kind === 'fetched') this.#table.remove(this);
-          this.onWritten?.();
-          run.release();
-        },
-      });
-    } else {
-      this.onWritten?.();
+    // Whatever the cache does, whoever waits is told.
+    try {
+      if (this.#runs.length > 0) {
+        const run = joinRuns(this.#runs);
+        this.#hooks.cache.insert(run, {
+          demand: this.#demand,
+          onWritten: () => {
+            if (end.kind === 'fetched') this.#table.remove(this);
+            this.onWritten?.();
+            run.release();
+          },
+        });
+      } else {
+        this.onWritten?.();
+      }
+    } finally {
+      for (const { listener } of this.#joined) listener.onEnd(end);
+      this.#joined.clear();
     }
-    for (const { listener } of this.#joined) listener.onEnd(end);
-    this.#joined.clear();
   }
 
   #granuleFilled(index: number): void {
