@@ -1,0 +1,23 @@
+// SIGKILL at random moments of the commands that write: nothing half-written is ever visible, and the next command works.
+// The same at length: test/soak/cli-kills.test.ts.
+import { describe, expect, test } from 'vitest';
+import { seededRandom } from '../../src/lib/base/random.ts';
+import { Cli } from '../support/cli.ts';
+import { killGet, killManifestGen, killPut, killWarm } from '../support/cli-kills.ts';
+
+const KILLS = 3;
+
+describe('a kill at any moment', () => {
+  test.each([
+    ['put', killPut],
+    ['manifest gen', killManifestGen],
+    ['get', killGet],
+    ['warm', killWarm],
+  ])('of %s leaves nothing half-written visible', async (name, kill) => {
+    const seed = Number(process.env['SEEKFS_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
+    const report = await kill({ cli: await Cli.create(), random: seededRandom(seed), kills: KILLS });
+    process.stdout.write(`${name}: ${JSON.stringify(report)} (again with SEEKFS_SEED=${seed})\n`);
+    expect(report.kills).toBe(KILLS);
+    expect(report.midWork).toBeGreaterThan(0);
+  });
+});
