@@ -60,7 +60,7 @@ export function encodeItem(item: PageItem): Buffer {
 /** Undefined where the item is no page's, or the payload cannot be granules of it. */
 export function decodeItem(item: Buffer, payloadBytes: number): PageItem | undefined {
   if (item.length !== ITEM_BYTES) return undefined;
-  const off = Number(item.readBigUInt64LE(4));
+  const off = item.readUInt32LE(4) + item.readUInt32LE(8) * 2 ** 32;
   const len = item.readUInt32LE(12);
   const firstGranule = item.readUInt32LE(20);
   const start = firstGranule * GRANULE_BYTES;

@@ -14,6 +14,8 @@ import type { RecordIndex } from './record-index.ts';
 
 const FILES_MAX = 64;
 const LOADS_AT_ONCE = 8;
+/** About two milliseconds of the event loop. */
+const INDEXED_AT_ONCE = 4096;
 
 export interface Segment {
   /** Its number in this process's index. */
@@ -148,6 +150,11 @@ export class SegmentSet {
     await this.refresh();
   }
 
+  /** Resolves when no refresh is under way: what is indexed then is what the segments say is scanned. */
+  async settled(): Promise<void> {
+    while (this.#refreshing) await this.#refreshing.catch(() => undefined);
+  }
+
   async #refresh(): Promise<void> {
     const names = new Map<string, { name: SegmentName; fileName: string }>();
     const before = [...this.#byId.values()];
@@ -207,11 +214,11 @@ export class SegmentSet {
           : sealed || grown
             ? await scanRecords(file, { id: segment.id, sizeBytes, from, resync: true })
             : { entries: [], end: segment.scannedTo };
+        await this.#indexAll(segment, scan.entries);
         segment.sizeBytes = sizeBytes;
         if (scan.end > SEGMENT_HEADER_BYTES) segment.scannedTo = scan.end;
         segment.complete = sealed;
         if (sealed) this.unsaved.segments += 1;
-        this.#indexAll(segment, scan.entries);
       });
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') this.forgetIfRemoved(segment);
@@ -255,9 +262,11 @@ export class SegmentSet {
     }
   }
 
-  #indexAll(segment: Segment, entries: readonly RecordEntry[]): void {
+  async #indexAll(segment: Segment, entries: readonly RecordEntry[]): Promise<void> {
     const hashes = new Map<Buffer, FileHash>();
-    for (const entry of entries) {
+    for (const [number, entry] of entries.entries()) {
+      if (number % INDEXED_AT_ONCE === INDEXED_AT_ONCE - 1) await nextTurn();
+      if (segment.gone) return;
       let hash = hashes.get(entry.group);
       if (!hash) hashes.set(entry.group, (hash = hashGroup(entry.group)));
       this.indexEntry(segment, entry, hash);
@@ -349,4 +358,10 @@ export class SegmentSet {
     this.#files.clear();
     await Promise.allSettled(files.map(async (open) => (await open.opening).close()));
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }

@@ -44,6 +44,7 @@ function crcAround(head: Buffer, words: Uint8Array): number {
  */
 export async function writeSidecar(disk: Disk, path: string, set: SegmentSet, nowMs: number): Promise<void> {
   if (!usable) return;
+  await set.settled();
   const segments = [...set].filter((segment) => segment.scannedTo > 0);
   const numbers = new Map(segments.map((segment, number) => [segment.number, number]));
   const head = Buffer.alloc(HEADER_BYTES + SEGMENT_BYTES * segments.length);
