@@ -72,7 +72,8 @@ function cachePathOf({ config }: Session): string | undefined {
   return config.cache.backend === 'mem' ? undefined : config.cache.path;
 }
 
-function blobApiDeps(session: Session, log: Logger): BlobApiDeps {
+function blobApiDeps(session: Session, log: Logger, workers: number): BlobApiDeps {
+  const target = session.config.store;
   const { seekfs } = session;
   const { store, memory, metrics } = seekfs;
   const readiness = { store, cachePath: cachePathOf(session), disk: nodeDisk, random: systemRandom };
@@ -84,6 +85,15 @@ function blobApiDeps(session: Session, log: Logger): BlobApiDeps {
     metrics,
     log,
     clock: systemClock,
+    headObject: (key, signal) => store.head({ key, signal }),
+    bounds: {
+      store: store.url,
+      cache: cachePathOf(session),
+      // This is one worker's share.
+      l1BytesMax: session.config.cache.l1BytesMax * (isWorker() ? workers : 1),
+      getBudgetPerSec: target.kind === 's3' ? target.s3.getBudgetPerSec * (isWorker() ? workers : 1) : undefined,
+      l2: async () => (await seekfs.segmentStore())?.use,
+    },
     readiness: (signal) => checkReadiness(readiness, signal),
   };
 }
@@ -114,7 +124,7 @@ async function serveHere(session: Session, flags: ServeFlags): Promise<void> {
       log.log('error', `nothing was reloaded: ${(error as Error).message}`);
     }
   };
-  const server = await startServer(blobApiDeps(session, log), {
+  const server = await startServer(blobApiDeps(session, log, flags.workers), {
     ...options,
     group: {
       onDrain: () => interruption.abort(new SeekfsError('interrupted', 'the server is told to end')),

@@ -10,7 +10,7 @@ import { Metrics } from '../../src/lib/base/metrics.ts';
 import { MIB } from '../../src/lib/base/units.ts';
 import type { BlobApiDeps } from '../../src/lib/blobapi/deps.ts';
 import type { FileEntry, PinnedVersion, VersionSelector } from '../../src/lib/manifest/types.ts';
-import type { Reader, ReadOptions } from '../../src/lib/read/reader.ts';
+import type { Reader, ReadOptions, WarmOptions, WarmTarget } from '../../src/lib/read/reader.ts';
 
 export type Files = Readonly<Record<string, Buffer>>;
 
@@ -59,6 +59,12 @@ export function pinnedVersion(ns: string, version: number, files: Files, onClose
   };
 }
 
+function slabsOf({ entry, range }: WarmTarget): string[] {
+  const first = Math.floor(range.off / SLAB_BYTES);
+  const last = Math.floor((range.off + range.len - 1) / SLAB_BYTES);
+  return Array.from({ length: last - first + 1 }, (_, index) => `${entry.path} ${first + index}`);
+}
+
 /** Called before each slab: may throw, wait, or count. */
 export type OnSlab = (path: string, off: number, signal: AbortSignal | undefined) => void | Promise<void>;
 
@@ -67,6 +73,8 @@ export class MemoryReader implements Reader {
   readonly #bytesOf: (version: PinnedVersion, path: string) => Buffer;
   onSlab: OnSlab = () => undefined;
   open = 0;
+  /** What `warm` brought, slab by slab; `stream` brings nothing. */
+  readonly cached = new Set<string>();
 
   constructor(memory: MemoryGovernor, bytesOf: (version: PinnedVersion, path: string) => Buffer) {
     this.#memory = memory;
@@ -108,12 +116,28 @@ export class MemoryReader implements Reader {
     }
   }
 
-  warm(): Promise<void> {
-    return Promise.reject(new SeekfsError('unexpected', 'this reader does not warm'));
+  /** Marks slabs as cached, after the hook had its say about each. */
+  async warm(
+    _version: PinnedVersion,
+    targets: AsyncIterable<WarmTarget> | Iterable<WarmTarget>,
+    options: WarmOptions = {},
+  ): Promise<void> {
+    for await (const target of targets) {
+      for (const key of slabsOf(target)) {
+        throwIfAborted(options.signal);
+        await this.onSlab(target.entry.path, target.range.off, options.signal);
+        this.cached.add(key);
+      }
+    }
   }
 
-  planWarm(): Promise<never> {
-    return this.warm() as Promise<never>;
+  async planWarm(
+    _version: PinnedVersion,
+    targets: AsyncIterable<WarmTarget> | Iterable<WarmTarget>,
+  ): Promise<{ pages: number; bytes: number; gets: number }> {
+    let missing = 0;
+    for await (const target of targets) missing += slabsOf(target).filter((key) => !this.cached.has(key)).length;
+    return { pages: missing, bytes: missing * SLAB_BYTES, gets: missing };
   }
 
   async close(): Promise<void> {}
@@ -161,6 +185,22 @@ export function memoryData(namespaces: Record<string, Files[]>, options: { memor
     metrics: new Metrics(),
     log: silentLogger,
     clock: systemClock,
+    headObject: async (key) => {
+      for (const versions of Object.values(namespaces)) {
+        const found = versions
+          .flatMap((files) => Object.entries(files))
+          .find(([path]) => key.endsWith(`/files/${path}`));
+        if (found) return { sizeBytes: found[1].length, etag: '"e"', modifiedAtMs: 1_700_000_000_000 };
+      }
+      throw new SeekfsError('object_not_found', `no object ${key}`);
+    },
+    bounds: {
+      store: 'memory://test',
+      cache: undefined,
+      l1BytesMax: 16 * MIB,
+      getBudgetPerSec: 200,
+      l2: async () => ({ capacityBytes: 100 * MIB, usedBytes: 25 * MIB }),
+    },
     readiness: async () => [{ name: 'store', ok: true, reason: 'answers' }],
   };
 }

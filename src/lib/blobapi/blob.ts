@@ -5,17 +5,17 @@ import { clipRange, type ByteRange } from '../base/byte-range.ts';
 import { isSeekfsError, SeekfsError } from '../base/errors.ts';
 import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
 import type { Reader } from '../read/reader.ts';
+import type { Activity } from './activity.ts';
 import type { Exchange, RawHeaders } from './exchange.ts';
 import { ifMatchHolds, ifNoneMatchHolds, ifRangeHolds, parseRange } from './http-range.ts';
 import { badParameter, type Query } from './query.ts';
 import { Refusal } from './refusal.ts';
 
-export const BLOB_PARAMETERS = ['ns', 'path', 'off', 'len', 'hash', 'version'] as const;
-
 export interface BlobContext {
   readonly reader: Reader;
   readonly version: PinnedVersion;
   readonly rangesMax: number;
+  readonly activity?: Activity | undefined;
 }
 
 function checkHash(query: Query, entry: FileEntry): void {
@@ -59,11 +59,21 @@ function conditionsHold(exchange: Exchange, etag: string | undefined, headers: R
 
 /** @throws usage, path_not_found, hash_mismatch, range_not_satisfiable, precondition_failed, and what `stream` throws */
 export async function answerBlob(exchange: Exchange, query: Query, context: BlobContext): Promise<void> {
-  const { version, rangesMax } = context;
+  const { version } = context;
   const path = query.required('path');
   exchange.subject = `${version.ns}/${path}`;
   const entry = await version.lookup(path);
   checkHash(query, entry);
+  await answerEntry(exchange, query, { ...context, entry });
+}
+
+/** @throws as `answerBlob` */
+export async function answerEntry(
+  exchange: Exchange,
+  query: Query,
+  context: BlobContext & { readonly entry: FileEntry },
+): Promise<void> {
+  const { version, rangesMax, entry } = context;
   const window = clipWindow(query, entry);
   const etag = entry.hash === undefined ? undefined : `"${entry.hash}"`;
   const headers: RawHeaders = ['Accept-Ranges', 'bytes', 'X-Seekfs-Version', String(version.version)];
@@ -81,6 +91,7 @@ export async function answerBlob(exchange: Exchange, query: Query, context: Blob
       window.len,
     );
   }
+  if (!exchange.isHead) context.activity?.note(version.ns, entry.path, window.len);
   const body = { exchange, context, entry, window };
   if (asked.kind === 'whole') {
     headers.push('Content-Type', 'application/octet-stream', 'Content-Length', String(window.len));

@@ -17,6 +17,16 @@ export interface ReadinessFinding {
   readonly reason: string;
 }
 
+/** Of all workers together. Undefined: not known, or there is none. */
+export interface StatusBounds {
+  readonly store: string;
+  readonly cache: string | undefined;
+  readonly l1BytesMax: number;
+  readonly getBudgetPerSec: number | undefined;
+  /** Room that L2 has and takes; asked each time the page is refreshed. */
+  l2(): Promise<{ readonly capacityBytes: number; readonly usedBytes: number } | undefined>;
+}
+
 export interface BlobApiDeps {
   /** HEAD as it is now, one meta GET: polled for requests that name no version. Undefined: nothing was published. */
   head(ns: string): Promise<HeadPointer | undefined>;
@@ -27,6 +37,10 @@ export interface BlobApiDeps {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly clock: Clock;
+  /** One head request to the store, for `GET /test_head`. @throws object_not_found */
+  headObject(key: string, signal: AbortSignal): Promise<{ sizeBytes: number; etag: string; modifiedAtMs: number }>;
+  /** What the status page measures the process by. */
+  readonly bounds: StatusBounds;
   /** Asked by `GET /readyz`, at most once a second. */
   readiness(signal: AbortSignal): Promise<readonly ReadinessFinding[]>;
 }

@@ -6,9 +6,6 @@ import { encodeManifest, encodeManifestJson } from '../manifest/codec.ts';
 import type { Exchange } from './exchange.ts';
 import { badParameter, type Query } from './query.ts';
 
-export const MANIFEST_PARAMETERS = ['ns', 'version'] as const;
-export const LS_PARAMETERS = ['ns', 'version', 'prefix', 'start_after', 'limit'] as const;
-
 const BATCH_CHARACTERS = 64 * KIB;
 
 /** `{…head, [field]: [items]}` with the items as they come, then `tail` fields. */

@@ -5,6 +5,7 @@ import { SeekfsError } from '../base/errors.ts';
 import type { MemoryGovernor, Slab } from '../base/memory.ts';
 import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
 import type { Extent, Reader } from '../read/reader.ts';
+import type { Activity } from './activity.ts';
 import { publicError } from './answer-error.ts';
 import type { Exchange } from './exchange.ts';
 import { encodeFrameHead, FRAMES_CONTENT_TYPE } from './frames.ts';
@@ -15,6 +16,7 @@ export interface ReadvContext {
   readonly version: PinnedVersion;
   readonly responseBytesMax: number;
   readonly held: HeldAllowance;
+  readonly activity: Activity;
 }
 
 /**
@@ -69,6 +71,7 @@ export async function answerReadv(
       });
     }
   }
+  for (const { path, len } of found) context.activity.note(version.ns, path, len);
   const sendHead = (): void =>
     exchange.head(200, [
       'Content-Type',
@@ -110,6 +113,9 @@ export async function answerFrames(
     outcomes.push(await find(version, extent, index).catch((error: unknown) => ({ index, error })));
   }
   exchange.head(200, ['Content-Type', FRAMES_CONTENT_TYPE, 'X-Seekfs-Version', String(version.version)]);
+  for (const outcome of outcomes) {
+    if ('entry' in outcome) context.activity.note(version.ns, outcome.extent.path, outcome.extent.len);
+  }
   const source = new ExtentSource(
     context,
     exchange,

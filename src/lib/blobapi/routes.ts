@@ -1,17 +1,25 @@
-// The table of endpoints: path, methods, parameters, who may ask, and who answers. The OpenAPI document and the docs
-// are checked against it.
+// What each endpoint of the table in endpoints.ts does: parameters in, the right function of the library, an answer.
+import { fileOfKey } from '../manifest/key-layout.ts';
 import { encodePrometheus, sumSamples, PROMETHEUS_CONTENT_TYPE } from '../base/prometheus.ts';
 import type { Reader } from '../read/reader.ts';
-import { answerBlob, BLOB_PARAMETERS } from './blob.ts';
+import { SeekfsError } from '../base/errors.ts';
+import type { PinnedVersion } from '../manifest/types.ts';
+import { sumActivity, type Activity } from './activity.ts';
+import { advise } from './advise.ts';
+import { answerBlob, answerEntry } from './blob.ts';
+import { ENDPOINTS, type Access, type EndpointName } from './endpoints.ts';
 import type { Exchange } from './exchange.ts';
 import { FRAMES_CONTENT_TYPE } from './frames.ts';
+import type { HintQueue } from './hints.ts';
 import type { Limits } from './limits.ts';
-import { answerLs, answerManifest, LS_PARAMETERS, MANIFEST_PARAMETERS } from './listing.ts';
-import type { Query } from './query.ts';
+import { answerLs, answerManifest } from './listing.ts';
+import { openApiDocument } from './openapi.ts';
+import { badParameter, type Query } from './query.ts';
 import { answerFrames, answerReadv, type HeldAllowance } from './readv.ts';
 import type { Readiness } from './readiness.ts';
-import { parseExtents, readJsonBody } from './request-body.ts';
+import { parseExtents, parseHint, readJsonBody } from './request-body.ts';
 import type { Snapshot } from './snapshot.ts';
+import { STATUS_PAGE, STATUS_PAGE_POLICY } from './status-page.ts';
 import type { VersionLease, VersionPool } from './versions.ts';
 
 /** What the endpoints share; built once by the server. */
@@ -22,21 +30,15 @@ export interface Service {
   readonly held: HeldAllowance;
   readonly readiness: Readiness;
   /** Of this process and its siblings. */
+  readonly hints: HintQueue;
+  readonly activity: Activity;
+  /** Asked of the store: one head request. */
+  readonly headObject: (key: string, signal: AbortSignal) => Promise<unknown>;
+  readonly status: () => Promise<unknown>;
   readonly siblings: () => Promise<readonly Snapshot[]>;
 }
 
-/** `anyone`; `namespace`: whoever has a token for the `ns` of the query; `all`: whoever has one for all namespaces. */
-export type Access = 'anyone' | 'namespace' | 'all';
-
-export interface Route {
-  /** Also the metrics' label. */
-  readonly name: string;
-  readonly path: string;
-  readonly method: 'GET' | 'POST';
-  readonly access: Access;
-  readonly parameters: readonly string[];
-  readonly answer: (exchange: Exchange, query: Query, service: Service) => Promise<void>;
-}
+type Answer = (exchange: Exchange, query: Query, service: Service) => Promise<void>;
 
 async function withVersion(
   exchange: Exchange,
@@ -62,7 +64,12 @@ function json(exchange: Exchange, status: number, value: unknown): void {
 async function blob(exchange: Exchange, query: Query, service: Service): Promise<void> {
   await withVersion(exchange, query, service, async ({ pinned: version }) => {
     const reader = await service.reader();
-    await answerBlob(exchange, query, { reader, version, rangesMax: service.limits.rangesMax });
+    await answerBlob(exchange, query, {
+      reader,
+      version,
+      rangesMax: service.limits.rangesMax,
+      activity: service.activity,
+    });
   });
 }
 
@@ -71,7 +78,13 @@ async function readv(exchange: Exchange, query: Query, service: Service): Promis
   const extents = parseExtents(await readJsonBody(exchange.request, limits.bodyBytesMax), limits.extentsMax);
   const isFramed = (exchange.request.headers.accept ?? '').includes(FRAMES_CONTENT_TYPE);
   await withVersion(exchange, query, service, async ({ pinned: version }) => {
-    const context = { reader: await service.reader(), version, responseBytesMax: limits.responseBytesMax, held };
+    const context = {
+      reader: await service.reader(),
+      version,
+      responseBytesMax: limits.responseBytesMax,
+      held,
+      activity: service.activity,
+    };
     await (isFramed ? answerFrames : answerReadv)(exchange, extents, context);
   });
 }
@@ -91,28 +104,132 @@ async function metrics(exchange: Exchange, _query: Query, { siblings }: Service)
   exchange.finish(200, ['Content-Type', PROMETHEUS_CONTENT_TYPE], encodePrometheus(samples));
 }
 
-export const ROUTES: readonly Route[] = [
-  { name: 'blob', path: '/blob', method: 'GET', access: 'namespace', parameters: BLOB_PARAMETERS, answer: blob },
-  { name: 'readv', path: '/readv', method: 'POST', access: 'namespace', parameters: ['ns', 'version'], answer: readv },
-  {
-    name: 'manifest',
-    path: '/manifest',
-    method: 'GET',
-    access: 'namespace',
-    parameters: MANIFEST_PARAMETERS,
-    answer: (exchange, query, service) =>
-      withVersion(exchange, query, service, ({ pinned }) => answerManifest(exchange, pinned)),
-  },
-  {
-    name: 'ls',
-    path: '/ls',
-    method: 'GET',
-    access: 'namespace',
-    parameters: LS_PARAMETERS,
-    answer: (exchange, query, service) =>
-      withVersion(exchange, query, service, ({ pinned }) => answerLs(exchange, query, pinned)),
-  },
-  { name: 'healthz', path: '/healthz', method: 'GET', access: 'anyone', parameters: [], answer: healthz },
-  { name: 'readyz', path: '/readyz', method: 'GET', access: 'anyone', parameters: [], answer: readyz },
-  { name: 'metrics', path: '/metrics', method: 'GET', access: 'all', parameters: [], answer: metrics },
-];
+async function hints(exchange: Exchange, query: Query, service: Service): Promise<void> {
+  const { limits, versions } = service;
+  const hint = parseHint(await readJsonBody(exchange.request, limits.bodyBytesMax), limits.extentsMax);
+  const asked = query.optional('ns');
+  const ns = asked ?? hint.ns;
+  if (ns === undefined) throw badParameter('ns', 'is missing; give it in the query or in the body');
+  if (asked !== undefined && hint.ns !== undefined && hint.ns !== asked) {
+    throw badParameter('ns', 'is another one in the query than in the body');
+  }
+  exchange.subject = ns;
+  const lease = await versions.acquire(ns, query.version());
+  try {
+    json(exchange, 202, { accepted: await service.hints.add(lease, hint) });
+  } catch (error) {
+    lease.release();
+    throw error;
+  }
+}
+
+async function advisor(exchange: Exchange, query: Query, service: Service): Promise<void> {
+  const ns = query.optional('ns');
+  const activities = (await service.siblings()).map((snapshot) => snapshot.activity);
+  const files = sumActivity(activities).filter((file) => ns === undefined || file.ns === ns);
+  const leases = new Map<string, VersionLease | undefined>();
+  const current = async (name: string): Promise<PinnedVersion | undefined> => {
+    if (!leases.has(name)) {
+      const acquired = service.versions.acquire(name, { kind: 'head' });
+      leases.set(name, await (name === ns ? acquired : Promise.resolve(acquired).catch(() => undefined)));
+    }
+    return leases.get(name)?.pinned;
+  };
+  try {
+    // A namespace that does not exist is 404, also where nobody has read anything.
+    if (ns !== undefined) await current(ns);
+    json(exchange, 200, await advise({ reader: await service.reader(), current }, files));
+  } finally {
+    for (const lease of leases.values()) lease?.release();
+  }
+}
+
+async function testHead(exchange: Exchange, query: Query, service: Service): Promise<void> {
+  const key = query.optional('key');
+  if (key === undefined) {
+    const path = query.required('path');
+    await withVersion(exchange, query, service, async ({ pinned }) => {
+      const { storage } = await pinned.lookup(path);
+      json(exchange, 200, await service.headObject(storage.key, exchange.signal));
+    });
+    return;
+  }
+  for (const other of ['ns', 'path', 'version']) {
+    if (query.optional(other) !== undefined) throw badParameter('key', `does not go with "${other}"`);
+  }
+  json(exchange, 200, await service.headObject(key, exchange.signal));
+}
+
+/** Not the object's bytes as they are, but the file's that the manifest keeps in it: nothing leaves unverified. */
+async function testStream(exchange: Exchange, query: Query, service: Service): Promise<void> {
+  const { limits, versions } = service;
+  const key = query.required('key');
+  const name = fileOfKey(key);
+  const nowhere = new SeekfsError('object_not_found', `no current version has a file in the object ${key}`);
+  if (!name) throw nowhere;
+  const lease = await versions.acquire(name.ns, { kind: 'head' });
+  try {
+    const entry = await lease.pinned.lookup(name.path).catch(() => undefined);
+    if (entry?.storage.key !== key || entry.storage.off !== 0) throw nowhere;
+    const context = { reader: await service.reader(), version: lease.pinned, rangesMax: limits.rangesMax };
+    await answerEntry(exchange, query, { ...context, entry });
+  } finally {
+    lease.release();
+  }
+}
+
+async function openapi(exchange: Exchange): Promise<void> {
+  json(exchange, 200, openApiDocument());
+}
+
+async function status(exchange: Exchange, _query: Query, service: Service): Promise<void> {
+  json(exchange, 200, await service.status());
+}
+
+async function page(exchange: Exchange): Promise<void> {
+  const headers = ['Content-Type', 'text/html; charset=utf-8', 'Cache-Control', 'no-store'];
+  headers.push('Content-Security-Policy', STATUS_PAGE_POLICY, 'X-Content-Type-Options', 'nosniff');
+  exchange.finish(200, headers, STATUS_PAGE);
+}
+
+const ANSWERS: Readonly<Record<EndpointName, Answer>> = {
+  blob,
+  readv,
+  hints,
+  advisor,
+  manifest: (exchange, query, service) =>
+    withVersion(exchange, query, service, ({ pinned }) => answerManifest(exchange, pinned)),
+  ls: (exchange, query, service) =>
+    withVersion(exchange, query, service, ({ pinned }) => answerLs(exchange, query, pinned)),
+  test_head: testHead,
+  test_stream: testStream,
+  healthz,
+  readyz,
+  metrics,
+  openapi,
+  status,
+  page,
+};
+
+export interface Route {
+  /** Also the metrics' label. */
+  readonly name: EndpointName;
+  readonly method: 'GET' | 'POST';
+  readonly access: Access;
+  readonly parameters: readonly string[];
+  readonly answer: Answer;
+}
+
+/** Each path has one method. */
+export const ROUTES: ReadonlyMap<string, Route> = new Map(
+  (Object.keys(ENDPOINTS) as EndpointName[]).map((name) => {
+    const { path, method, access, parameters } = ENDPOINTS[name];
+    return [path, { name, method, access, parameters, answer: ANSWERS[name] }];
+  }),
+);
+
+/** The namespace that a token must be for; undefined: the request is not about one. */
+export function namespaceOf(query: Query): string | undefined {
+  const key = query.optional('key');
+  return key === undefined ? query.optional('ns') : fileOfKey(key)?.ns;
+}

@@ -5,22 +5,26 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { SeekfsError } from '../base/errors.ts';
+import type { PinnedVersion } from '../manifest/types.ts';
 import { Accounting, DEFAULT_REQUEST_LOG, type RequestLog } from './accounting.ts';
 import { isLoopback } from '../config/listen.ts';
 import { Admission } from './admission.ts';
+import { Activity } from './activity.ts';
 import { answerClientError, answerError, publicError } from './answer-error.ts';
 import type { BlobApiDeps } from './deps.ts';
 import { Exchange } from './exchange.ts';
+import { HintQueue } from './hints.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { Query } from './query.ts';
 import { Readiness } from './readiness.ts';
 import { HeldAllowance } from './readv.ts';
 import { Refusal } from './refusal.ts';
-import { ROUTES, type Route, type Service } from './routes.ts';
+import { namespaceOf, ROUTES, type Route, type Service } from './routes.ts';
 import { SlowClients } from './slow-clients.ts';
 import type { Tokens } from './tokens.ts';
 import type { Snapshot } from './snapshot.ts';
-import { VersionPool } from './versions.ts';
+import { statusOf } from './status.ts';
+import { VersionPool, type VersionLease } from './versions.ts';
 import { linkToPrimary, type WorkerLink } from './workers.ts';
 
 export interface TlsFiles {
@@ -59,6 +63,8 @@ export interface BlobServer {
 export const DRAIN_MS_MAX = 10_000;
 /** How long work that was told to stop may take to do so. */
 const LATE_MS_MAX = 500;
+/** Files of a snapshot. */
+const ACTIVITY_MAX = 200;
 
 /**
  * @throws usage when the address is others' to reach and there are no tokens, or cannot be listened on;
@@ -76,10 +82,6 @@ export async function startServer(deps: BlobApiDeps, options: ServerOptions): Pr
   await api.listen(options.listen);
   return api;
 }
-
-const ROUTES_BY_PATH: ReadonlyMap<string, readonly Route[]> = new Map(
-  ROUTES.map((route) => [route.path, ROUTES.filter(({ path }) => path === route.path)]),
-);
 
 /** What a client may call its request; anything else gets an id of ours. */
 const REQUEST_ID = /^[\w.:-]{1,64}$/;
@@ -137,6 +139,10 @@ class BlobApi implements BlobServer {
       reader: () => deps.reader(),
       held: new HeldAllowance(memory),
       readiness: new Readiness((signal) => deps.readiness(signal), clock),
+      hints: new HintQueue({ reader: () => deps.reader(), metrics, log, clock }),
+      activity: new Activity(),
+      headObject: (key, signal) => deps.headObject(key, signal),
+      status: () => this.#status(),
       siblings: () => this.#siblings(),
     };
     const { group } = options;
@@ -145,12 +151,42 @@ class BlobApi implements BlobServer {
 
   /** What this process has counted and seen, as plain JSON. */
   #snapshot(): Snapshot {
-    return { samples: this.#deps.metrics.samples() };
+    const { versions, activity } = this.#service;
+    return {
+      samples: this.#deps.metrics.samples(),
+      activity: activity.top(ACTIVITY_MAX),
+      errors: this.#accounting.recentErrors,
+      versions: versions.current().map(({ ns, version, digest, fileCount, totalBytes }) => ({
+        ns,
+        version,
+        digest,
+        files: fileCount,
+        bytes: totalBytes,
+      })),
+    };
   }
 
   /** The snapshots of all workers, or of this process where it is alone. */
   async #siblings(): Promise<Snapshot[]> {
     return this.#link ? ((await this.#link.collect()) as Snapshot[]) : [this.#snapshot()];
+  }
+
+  async #status(): Promise<unknown> {
+    const leases = new Map<string, VersionLease | undefined>();
+    const current = async (ns: string): Promise<PinnedVersion | undefined> => {
+      if (!leases.has(ns)) {
+        const acquired = Promise.resolve(this.#service.versions.acquire(ns, { kind: 'head' }));
+        leases.set(ns, await acquired.catch(() => undefined));
+      }
+      return leases.get(ns)?.pinned;
+    };
+    const { bounds, clock } = this.#deps;
+    try {
+      const deps = { bounds, reader: this.#service.reader, current, nowMs: () => clock.nowMs() };
+      return await statusOf(await this.#siblings(), deps);
+    } finally {
+      for (const lease of leases.values()) lease?.release();
+    }
   }
 
   get url(): string {
@@ -216,7 +252,7 @@ class BlobApi implements BlobServer {
     exchange.route = route.name;
     const query = new Query(mark === -1 ? '' : url.slice(mark + 1), route.parameters);
     if (route.access === 'all') this.#admission.authorize(exchange, undefined);
-    if (route.access === 'namespace') this.#admission.authorize(exchange, query.optional('ns'));
+    if (route.access === 'namespace') this.#admission.authorize(exchange, namespaceOf(query));
     await route.answer(exchange, query, this.#service);
   }
 
@@ -261,6 +297,7 @@ class BlobApi implements BlobServer {
     }, drainMsMax);
     await closed;
     clearTimeout(deadline);
+    await this.#service.hints.close();
     // Sockets are gone before their answers are told so, and the work for those may still hold slabs.
     if (this.#active.size > 0) {
       await new Promise<void>((resolve) => {
@@ -307,13 +344,12 @@ function createHttpServer(limits: Limits, tls: TlsFiles | undefined, listener: R
 }
 
 function findRoute(path: string, method = 'GET'): Route {
-  const routes = ROUTES_BY_PATH.get(path);
-  if (!routes) {
+  const route = ROUTES.get(path);
+  if (!route) {
     throw new Refusal('usage', `there is no endpoint ${path.slice(0, 80)}; see /openapi.json`, { status: 404 });
   }
-  const route = routes.find((candidate) => candidate.method === (method === 'HEAD' ? 'GET' : method));
-  if (route) return route;
-  const allowed = routes.flatMap((candidate) => (candidate.method === 'GET' ? ['GET', 'HEAD'] : [candidate.method]));
-  const headers = { Allow: allowed.join(', '), Connection: 'close' };
-  throw new Refusal('usage', `${path} takes ${allowed.join(', ')}, not ${method}`, { status: 405, headers });
+  if (route.method === (method === 'HEAD' ? 'GET' : method)) return route;
+  const allowed = route.method === 'GET' ? 'GET, HEAD' : route.method;
+  const headers = { Allow: allowed, Connection: 'close' };
+  throw new Refusal('usage', `${path} takes ${allowed}, not ${method}`, { status: 405, headers });
 }

@@ -199,6 +199,12 @@ export class SegmentStore {
     return planCleaning(this.#parts.set, this.#parts.capacity, isDead);
   }
 
+  /** The bound, and what counts against it: segments' bytes, and what open ones have reserved. */
+  get use(): { capacityBytes: number; usedBytes: number } {
+    const { capacity, set } = this.#parts;
+    return { capacityBytes: capacity.capacityBytes, usedBytes: set.boundBytes };
+  }
+
   drain(): Promise<void> {
     return this.#parts.queue.drain();
   }

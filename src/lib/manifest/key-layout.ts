@@ -139,3 +139,9 @@ export function intentKey(ns: string, id: string): string {
 export function gcMarkKey(ns: string): string {
   return intentKey(ns, 'gc');
 }
+
+/** The namespace and path that a key under `files/` belongs to, content-addressed or not; undefined for other keys. */
+export function fileOfKey(key: string): { ns: string; path: string } | undefined {
+  const match = /^namespaces\/([^/]+)\/files\/(.+?)(?:\/v-[0-9a-f]{64})?$/s.exec(key);
+  return match ? { ns: match[1]!, path: match[2]! } : undefined;
+}

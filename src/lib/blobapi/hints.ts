@@ -1,0 +1,105 @@
+// POST /hints: what will be read soon, fetched behind demand reads, one hint after the other: the higher priority first,
+// then the earlier one. A hint of a later epoch makes those of earlier epochs that have not begun pointless.
+import { clipRange } from '../base/byte-range.ts';
+import type { Clock } from '../base/clock.ts';
+import { SeekfsError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Metrics } from '../base/metrics.ts';
+import type { PinnedVersion } from '../manifest/types.ts';
+import type { Reader, WarmTarget } from '../read/reader.ts';
+import type { Hint } from './request-body.ts';
+import type { VersionLease } from './versions.ts';
+
+/** Ranges that wait, over all hints; more is 503. */
+const QUEUED_RANGES_MAX = 100_000;
+
+interface Job {
+  readonly lease: VersionLease;
+  readonly targets: readonly WarmTarget[];
+  readonly epoch: number;
+  readonly priority: number;
+  /** Monotonic; Infinity without a `ttl_ms`. */
+  readonly untilMs: number;
+}
+
+/** @throws path_not_found, range_not_satisfiable */
+async function targetsOf(version: PinnedVersion, hint: Hint): Promise<WarmTarget[]> {
+  const targets: WarmTarget[] = [];
+  for (const { path, ranges } of hint.windows) {
+    const entry = await version.lookup(path);
+    for (const asked of ranges) {
+      const range = clipRange(asked, entry.sizeBytes);
+      if (range.len > 0) targets.push({ entry, range });
+    }
+  }
+  return targets;
+}
+
+export class HintQueue {
+  readonly #reader: () => Promise<Reader>;
+  readonly #metrics: Metrics;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #stop = new AbortController();
+  #jobs: Job[] = [];
+  #running: Promise<void> | undefined;
+
+  constructor(parts: { reader: () => Promise<Reader>; metrics: Metrics; log: Logger; clock: Clock }) {
+    this.#reader = parts.reader;
+    this.#metrics = parts.metrics;
+    this.#log = parts.log;
+    this.#clock = parts.clock;
+  }
+
+  /**
+   * Takes over the caller's reference of the version, unless it throws.
+   * @returns the ranges and bytes taken
+   * @throws path_not_found, range_not_satisfiable, overloaded
+   */
+  async add(lease: VersionLease, hint: Hint): Promise<{ ranges: number; bytes: number }> {
+    const targets = await targetsOf(lease.pinned, hint);
+    this.#dropOlder(lease.pinned.ns, hint.epoch);
+    const queued = this.#jobs.reduce((sum, job) => sum + job.targets.length, 0);
+    if (queued + targets.length > QUEUED_RANGES_MAX || this.#stop.signal.aborted) {
+      throw new SeekfsError('overloaded', `${queued} ranges of hints wait already; ask again later`);
+    }
+    const { epoch, priority, ttlMs } = hint;
+    this.#jobs.push({ lease, targets, epoch, priority, untilMs: this.#clock.monotonicMs() + (ttlMs ?? Infinity) });
+    this.#jobs.sort((a, b) => b.priority - a.priority);
+    this.#metrics.add('seekfs_hints_total', targets.length);
+    this.#running ??= this.#run();
+    return { ranges: targets.length, bytes: targets.reduce((sum, { range }) => sum + range.len, 0) };
+  }
+
+  #dropOlder(ns: string, epoch: number): void {
+    this.#jobs = this.#jobs.filter((job) => {
+      const isCurrent = job.lease.pinned.ns !== ns || job.epoch >= epoch;
+      if (!isCurrent) job.lease.release();
+      return isCurrent;
+    });
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    for (let job = this.#jobs.shift(); job; job = this.#jobs.shift()) {
+      const restMs = job.untilMs - this.#clock.monotonicMs();
+      try {
+        if (restMs <= 0 || signal.aborted) continue;
+        const reader = await this.#reader();
+        const ttlMs = restMs === Infinity ? undefined : restMs;
+        await reader.warm(job.lease.pinned, job.targets, { signal, ttlMs });
+      } catch (error) {
+        if (!signal.aborted) this.#log.log('warn', `a hint could not be followed: ${(error as Error).message}`);
+      } finally {
+        job.lease.release();
+      }
+    }
+    this.#running = undefined;
+  }
+
+  /** Resolves when nothing of it runs any more. */
+  async close(): Promise<void> {
+    this.#stop.abort(new SeekfsError('interrupted', 'the server is shutting down'));
+    await this.#running;
+  }
+}
