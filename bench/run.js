@@ -1,0 +1,84 @@
+// npm run bench [-- NAME…] [--pairs N] [--out FILE]: runs the named workloads, or all, prints their tables and writes
+// everything as JSON. Each workload is one file of bench/workloads with `title` and `measure(context)`.
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { describeMachine } from './harness/machine.js';
+import { Missing } from './harness/peers.js';
+import { formatTable, verdict } from './harness/report.js';
+
+const WORKLOADS = fileURLToPath(new URL('workloads/', import.meta.url));
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    pairs: { type: 'string', default: '5' },
+    out: { type: 'string', default: fileURLToPath(new URL('results/latest.json', import.meta.url)) },
+  },
+});
+
+const known = readdirSync(WORKLOADS)
+  .filter((file) => file.endsWith('.js'))
+  .map((file) => file.slice(0, -'.js'.length))
+  .sort();
+const unknown = positionals.filter((name) => !known.includes(name));
+if (unknown.length > 0) {
+  console.error(`unknown workload: ${unknown.join(', ')}; known are ${known.join(', ')}`);
+  process.exit(2);
+}
+
+const machine = describeMachine();
+console.log(
+  `${machine.cpu}, ${machine.cores} cores, kernel ${machine.kernel}, Node ${machine.node}, ${machine.commit}\n`,
+);
+const results = [];
+for (const name of positionals.length > 0 ? positionals : known) {
+  const { title, measure } = await import(`./workloads/${name}.js`);
+  console.log(`## ${name}: ${title}\n`);
+  const directory = mkdtempSync(join(tmpdir(), `seekfs-bench-${name}-`));
+  const startMs = performance.now();
+  /** @type {import('./harness/report.js').Row[]} */
+  const rows = [];
+  /** @type {string[]} */
+  const missing = [];
+  const context = {
+    directory,
+    pairs: Number(values.pairs),
+    /** Adds a row. */
+    row: (row) => rows.push(row),
+    /** Runs a part that needs a peer; where that is missing, says so and goes on. */
+    part: async (body) => {
+      try {
+        await body();
+      } catch (error) {
+        if (!(error instanceof Missing)) throw error;
+        missing.push(error.message);
+      }
+    },
+  };
+  let failure;
+  try {
+    await context.part(() => measure(context));
+  } catch (error) {
+    failure = error.message;
+  } finally {
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+  if (rows.length > 0) console.log(formatTable(rows));
+  for (const reason of missing) console.log(`\nmissing: ${reason}`);
+  if (failure) console.log(`\nfailed: ${failure}`);
+  const seconds = Math.round((performance.now() - startMs) / 1000);
+  console.log(`\n${seconds} s\n`);
+  results.push({
+    name,
+    title,
+    seconds,
+    rows: rows.map((row) => ({ ...row, verdict: verdict(row) })),
+    missing,
+    failure,
+  });
+}
+mkdirSync(dirname(values.out), { recursive: true });
+writeFileSync(values.out, `${JSON.stringify({ machine, results }, undefined, 2)}\n`);
+process.exitCode = results.some((result) => result.failure) ? 1 : 0;

@@ -1,0 +1,101 @@
+// (c) A whole file that is not cached, from an S3 server, into `wc -c` or a file: against the tools that people use.
+import { rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeSeededFile } from '../harness/data.js';
+import { alternate, ratioOf } from '../harness/pairs.js';
+import { need, rcloneEnv, s3Origin } from '../harness/peers.js';
+import { quote, run } from '../harness/process.js';
+import { Seekfs } from '../harness/seekfs.js';
+import { median } from '../harness/statistics.js';
+
+export const title = 'cat of a cold 256 MiB file from an S3 server, and from the directory store';
+
+const BYTES = 256 * 2 ** 20;
+const KEY = 'namespaces/dev/files/big.bin';
+
+export async function measure({ directory, pairs, row, part }) {
+  const file = writeSeededFile(join(directory, 'big.bin'), { bytes: BYTES, seed: 2 });
+  await part(() => fromDirectory({ directory, row, file }));
+
+  const origin = await s3Origin('seekfs-bench-cold');
+  try {
+    await run(`aws --endpoint-url ${origin.endpoint} s3 cp ${quote(file)} s3://${origin.bucket}/${KEY}`, origin);
+    const seekfs = new Seekfs(directory, { s3: origin });
+    await seekfs.run('manifest gen dev');
+    let round = 0;
+    const cold = async () => {
+      const cache = join(directory, `cache-${(round += 1)}`);
+      const sample = await seekfs.run('cat dev big.bin', { cache, into: 'wc -c' });
+      if (Number(sample.stdout) !== BYTES || !(sample.stats.gets > 0)) throw new Error('the cat was not cold or short');
+      rmSync(cache, { recursive: true });
+      return sample;
+    };
+    const copied = join(directory, 'copied');
+    const removed = (sample) => {
+      if (statSync(join(copied, 'big.bin')).size !== BYTES) throw new Error('rclone copied something else');
+      rmSync(copied, { recursive: true });
+      return sample;
+    };
+    const { env } = origin;
+    const rclone = rcloneEnv(origin);
+    const peers = [
+      {
+        name: 'rclone copy --multi-thread-streams 4',
+        program: 'rclone',
+        atLeast: 1,
+        peer: async () =>
+          removed(
+            await run(
+              `rclone copy --multi-thread-cutoff 1M --multi-thread-streams 4 o:${origin.bucket}/${KEY} ${quote(copied)}`,
+              { env: rclone },
+            ),
+          ),
+      },
+      {
+        name: 'rclone cat',
+        program: 'rclone',
+        peer: () => run(`rclone cat o:${origin.bucket}/${KEY} | wc -c`, { env: rclone }),
+      },
+      {
+        name: 'aws s3 cp',
+        program: 'aws',
+        atLeast: 2,
+        peer: () => run(`aws --endpoint-url ${origin.endpoint} s3 cp s3://${origin.bucket}/${KEY} - | wc -c`, { env }),
+      },
+    ];
+    for (const { name, program, atLeast, peer } of peers) {
+      await part(async () => {
+        need(program);
+        const measured = await alternate({ pairs }, peer, cold);
+        row({
+          name: `throughput from S3 / ${name}`,
+          unit: 'ratio',
+          ...ratioOf(measured, (sample) => sample.wallMs),
+          ...(atLeast ? { target: { atLeast } } : { better: 'more' }),
+          detail: {
+            wallMs: median(measured.b.map((sample) => sample.wallMs)),
+            peerWallMs: median(measured.a.map((sample) => sample.wallMs)),
+            cpuSeconds: median(measured.b.map((sample) => sample.cpuSeconds)),
+            peerCpuSeconds: median(measured.a.map((sample) => sample.cpuSeconds)),
+            gets: median(measured.b.map((sample) => sample.stats.gets)),
+          },
+        });
+        if (name !== 'rclone cat') return;
+        const peakMib = Math.max(...measured.b.map((sample) => sample.peakBytes)) / 2 ** 20;
+        row({ name: 'peak memory from S3', unit: 'MiB', result: peakMib, target: { atMost: 320 } });
+        const gets = measured.b[0].stats.gets;
+        row({ name: 'GETs from S3', unit: 'requests', result: gets, better: 'less' });
+      });
+    }
+  } finally {
+    await origin.remove();
+  }
+}
+
+async function fromDirectory({ directory, row, file }) {
+  const seekfs = new Seekfs(join(directory, 'embedded'));
+  await seekfs.run(`put dev ${quote(file)}`);
+  const cold = await seekfs.run('cat dev big.bin', { cache: join(directory, 'embedded-cache'), into: 'wc -c' });
+  const peakMib = cold.peakBytes / 2 ** 20;
+  row({ name: 'peak memory from the directory store', unit: 'MiB', result: peakMib, target: { atMost: 320 } });
+}
