@@ -34,6 +34,7 @@ interface Verdict {
 const BY_CODE: Readonly<Record<string, Verdict>> = {
   NoSuchBucket: { code: 'bucket_not_found' },
   NoSuchKey: { code: 'object_not_found' },
+  NoSuchUpload: { code: 'store_unavailable', retryable: true },
   InvalidRange: { code: 'range_not_satisfiable' },
   SlowDown: { code: 'store_throttled' },
   TooManyRequests: { code: 'store_throttled' },

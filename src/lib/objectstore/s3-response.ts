@@ -73,6 +73,22 @@ export function checkWholeAnswer(response: S3ResponseHead, context: S3Context): 
   return headOf(response, parseLength(response, context), context);
 }
 
+/** A whole object whose answer says that it is encoded: its length may be that of the encoding, or the object's own. */
+export class EncodedAnswer extends Error {
+  readonly head: ObjectHead;
+
+  constructor(head: ObjectHead) {
+    super('the answer is encoded');
+    this.head = head;
+  }
+}
+
+/** @throws EncodedAnswer */
+export function checkNotEncoded(response: S3ResponseHead, head: ObjectHead): void {
+  const encoding = response.contentEncoding ?? '';
+  if (encoding !== '' && encoding !== 'identity' && encoding !== 'aws-chunked') throw new EncodedAnswer(head);
+}
+
 /** Counts a body against its announced length. */
 export class ExactLength {
   readonly #expectedBytes: number;

@@ -1,4 +1,5 @@
 // The two ways to put: one request, or parts. Both keep the condition, and tell a source that failed from a store that did.
+import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { CompletedPart } from '@aws-sdk/client-s3';
 import type { ByteRange } from '../base/byte-range.ts';
@@ -110,7 +111,7 @@ async function putOnce(site: SdkPutSite, request: PutRequest): Promise<{ etag: s
 
 export async function putMultipart(site: SdkPutSite, request: PutRequest): Promise<{ etag: string }> {
   const { sdk, client, bucket, context, counter } = site;
-  const { key, condition, contentType, signal } = request;
+  const { key, contentType, signal } = request;
   await checkBeforehand(site, request);
   const options = signal ? { abortSignal: signal } : {};
   counter.put();
@@ -128,19 +129,7 @@ export async function putMultipart(site: SdkPutSite, request: PutRequest): Promi
     const parts = await putParts(site, request, UploadId);
     throwIfAborted(signal);
     await checkBeforehand(site, request);
-    counter.put();
-    const completed = await client.send(
-      new sdk.CompleteMultipartUploadCommand({
-        Bucket: bucket,
-        Key: key,
-        UploadId,
-        MultipartUpload: { Parts: parts },
-        ...(condition.kind === 'none' ? {} : conditionHeaders(site, request)),
-      }),
-      options,
-    );
-    // Ceph answers with an empty ETag.
-    return { etag: completed.ETag ? normalizeEtag(completed.ETag) : (await site.head()).etag };
+    return await complete(site, request, { UploadId, parts });
   } catch (error) {
     counter.delete();
     await client
@@ -148,6 +137,48 @@ export async function putMultipart(site: SdkPutSite, request: PutRequest): Promi
       .catch(() => undefined);
     throw error;
   }
+}
+
+async function complete(
+  site: SdkPutSite,
+  request: PutRequest,
+  upload: { readonly UploadId: string; readonly parts: CompletedPart[] },
+): Promise<{ etag: string }> {
+  const { sdk, client, bucket, context, counter } = site;
+  const { key, condition, signal } = request;
+  const expectedEtag = compositeEtag(upload.parts);
+  const command = new sdk.CompleteMultipartUploadCommand({
+    Bucket: bucket,
+    Key: key,
+    UploadId: upload.UploadId,
+    MultipartUpload: { Parts: upload.parts },
+    ...(condition.kind === 'none' ? {} : conditionHeaders(site, request)),
+  });
+  return withRetries(site.partRetries, { signal }, async (attempt) => {
+    counter.put();
+    try {
+      const { ETag } = await client.send(command, signal ? { abortSignal: signal } : {});
+      // Ceph answers with an empty ETag.
+      return { etag: ETag ? normalizeEtag(ETag) : (await site.head()).etag };
+    } catch (thrown) {
+      const error = sdkError(thrown, context, signal);
+      if (attempt === 1 && !error.retryable) throw error;
+      // The answer may have been lost after the store did its part.
+      const current = await site.head().catch(() => undefined);
+      if (current && current.etag === expectedEtag) return { etag: current.etag };
+      throw error;
+    }
+  });
+}
+
+/** What S3 gives an object of these parts: the digest of their digests. Undefined where the store's ETags are no digests. */
+function compositeEtag(parts: readonly CompletedPart[]): string | undefined {
+  const digests = parts.map(({ ETag }) => /^"?([0-9a-f]{32})"?$/.exec(ETag ?? '')?.[1]);
+  if (digests.includes(undefined)) return undefined;
+  const digest = createHash('md5')
+    .update(Buffer.from(digests.join(''), 'hex'))
+    .digest('hex');
+  return `"${digest}-${parts.length}"`;
 }
 
 /** Not every store takes conditions when a multipart put completes: then this is the check, though not an atomic one. */

@@ -2,7 +2,7 @@
 // attempt: retries, budgets and the cap on requests in flight are decorators around it.
 import type { Readable } from 'node:stream';
 import type { GetObjectCommandOutput, HeadObjectCommandOutput } from '@aws-sdk/client-s3';
-import { isSeekfsError, throwIfAborted } from '../base/errors.ts';
+import { isSeekfsError, throwIfAborted, type SeekfsError } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
 import { probeConditionalWrites } from './conditional-probe.ts';
 import { checkKey } from './key.ts';
@@ -23,7 +23,15 @@ import type { RetryPolicy } from './retry-policy.ts';
 import { createS3Client, type LoadedClient } from './s3-client.ts';
 import type { S3Context } from './s3-errors.ts';
 import { DEFAULT_TIMEOUTS, endpointName, s3Url, type S3Options, type S3Timeouts } from './s3-options.ts';
-import { ExactLength, checkRangeAnswer, checkWholeAnswer, type S3ResponseHead } from './s3-response.ts';
+import {
+  EncodedAnswer,
+  ExactLength,
+  checkNotEncoded,
+  checkRangeAnswer,
+  checkWholeAnswer,
+  type S3ResponseHead,
+} from './s3-response.ts';
+import { orByRange } from './whole-by-range.ts';
 import { deleteObjects } from './sdk-delete.ts';
 import { sdkError } from './sdk-errors.ts';
 import { listObjects } from './sdk-list.ts';
@@ -108,7 +116,11 @@ export class SdkObjectStore implements ObjectStore {
     });
   }
 
-  async getWhole(request: GetWholeRequest): Promise<WholeObject> {
+  getWhole(request: GetWholeRequest): Promise<WholeObject> {
+    return orByRange(this, request, () => this.#getWhole(request));
+  }
+
+  async #getWhole(request: GetWholeRequest): Promise<WholeObject> {
     const { key, sizeBytesMax, purpose, signal } = request;
     checkKey(key);
     const context = this.#context('get', key);
@@ -119,6 +131,7 @@ export class SdkObjectStore implements ObjectStore {
       const body = output.Body as Readable;
       try {
         const head = checkWholeAnswer(responseHead(output), context);
+        checkNotEncoded(responseHead(output), head);
         if (head.sizeBytes > sizeBytesMax) throw tooLarge(key, head.sizeBytes, sizeBytesMax);
         const bytes = Buffer.alloc(head.sizeBytes);
         const expected = new ExactLength(head.sizeBytes, context);
@@ -228,13 +241,19 @@ export class SdkObjectStore implements ObjectStore {
     try {
       return await work(await loading);
     } catch (error) {
+      if (error instanceof EncodedAnswer) throw error;
       const wrapped = sdkError(error, context, signal);
       // The next attempt asks the credential chain anew: a client keeps credentials until they say that they expire.
-      const expired = isSeekfsError(wrapped, 'access_denied') && wrapped.retryable;
-      if ((expired || isSeekfsError(wrapped, 'file_not_found')) && this.#loading === loading) this.#loading = undefined;
+      const stale = isExpiredToken(wrapped) || isSeekfsError(wrapped, 'file_not_found');
+      if (stale && this.#loading === loading) this.#loading = undefined;
       throw wrapped;
     }
   }
+}
+
+function isExpiredToken(error: SeekfsError): boolean {
+  const { s3_code: code } = error.details;
+  return code === 'ExpiredToken' || code === 'TokenRefreshRequired';
 }
 
 function abortOptions(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {

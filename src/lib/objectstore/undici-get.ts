@@ -105,7 +105,8 @@ export class UndiciGetHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#failure) return;
+    // A parser that is resumed before more has arrived says so with an empty chunk: pausing for that would spin.
+    if (this.#failure || chunk.length === 0) return;
     if (this.#refusal) {
       this.#refusal.bytes += chunk.length;
       if (this.#refusal.bytes <= ERROR_BODY_BYTES_MAX) this.#refusal.chunks.push(chunk);

@@ -13,10 +13,11 @@ import type { RequestCounter } from './request-counter.ts';
 import { readCertificates } from './s3-client.ts';
 import type { S3Context } from './s3-errors.ts';
 import { DEFAULT_TIMEOUTS, endpointName, type S3Options } from './s3-options.ts';
-import { checkRangeAnswer, checkWholeAnswer } from './s3-response.ts';
+import { checkNotEncoded, checkRangeAnswer, checkWholeAnswer } from './s3-response.ts';
 import { sdkError } from './sdk-errors.ts';
 import type { SdkObjectStore } from './sdk.ts';
 import { checkRange, tooLarge } from './source.ts';
+import { orByRange } from './whole-by-range.ts';
 import { UndiciGetHandler, type UndiciGet } from './undici-get.ts';
 
 const CONNECTIONS_MAX_DEFAULT = 128;
@@ -75,7 +76,11 @@ export class UndiciObjectStore extends ForwardingObjectStore {
     });
   }
 
-  override async getWhole(request: GetWholeRequest): Promise<WholeObject> {
+  override getWhole(request: GetWholeRequest): Promise<WholeObject> {
+    return orByRange(this, request, () => this.#getWhole(request));
+  }
+
+  async #getWhole(request: GetWholeRequest): Promise<WholeObject> {
     const { key, sizeBytesMax, purpose } = request;
     const context = this.#context('get', key);
     let bytes = Buffer.alloc(0);
@@ -83,6 +88,7 @@ export class UndiciObjectStore extends ForwardingObjectStore {
     const head = await this.#send('GET', request, context, {}, () => this.#counter.get(purpose), {
       accept: (response) => {
         const accepted = checkWholeAnswer(response, context);
+        checkNotEncoded(response, accepted);
         if (accepted.sizeBytes > sizeBytesMax) throw tooLarge(key, accepted.sizeBytes, sizeBytesMax);
         bytes = Buffer.alloc(accepted.sizeBytes);
         return { head: accepted, bodyBytes: accepted.sizeBytes };

@@ -1,0 +1,272 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../../../src/lib/base/clock.ts';
+import { SeekfsError } from '../../../src/lib/base/errors.ts';
+import { Metrics } from '../../../src/lib/base/metrics.ts';
+import { seededRandom } from '../../../src/lib/base/random.ts';
+import { KIB } from '../../../src/lib/base/units.ts';
+import type { ObjectStore } from '../../../src/lib/objectstore/object-store.ts';
+import type { S3Options } from '../../../src/lib/objectstore/s3-options.ts';
+import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
+import { FaultyS3, type Fault } from '../../support/faulty-s3.ts';
+import { getRangeBytes, patternBytes } from '../../support/object-store-conformance.ts';
+
+const SIZE_BYTES = 500 * KIB;
+const RANGE = { off: 1000, len: 300 * KIB };
+const BOUND_MS = 6000;
+
+let server: FaultyS3;
+let metrics: Metrics;
+const stores: ObjectStore[] = [];
+
+beforeEach(async () => {
+  server = await new FaultyS3().listen();
+  server.objects.set('k', patternBytes({ off: 0, len: SIZE_BYTES }));
+  metrics = new Metrics();
+});
+afterEach(async () => {
+  for (const store of stores.splice(0)) await store.close();
+  await server.close();
+});
+
+function open(engine: 'sdk' | 'undici', more: Partial<S3Options> = {}): ObjectStore {
+  const timeouts = { connectMs: 1000, firstByteMs: 300, stallMs: 300 };
+  const store = createS3Store(
+    {
+      s3: server.options({ timeouts, ...more }),
+      engine,
+      getBudgetPerSec: 1000,
+      maxInflightGets: 8,
+      retryMaxAttempts: 3,
+      retryInitialBackoffMs: 1,
+    },
+    { metrics, clock: systemClock, random: seededRandom(1) },
+  );
+  stores.push(store);
+  return store;
+}
+
+async function outcomeOf(work: Promise<Buffer>): Promise<string> {
+  try {
+    return (await work).equals(patternBytes(RANGE)) ? 'right bytes' : 'wrong bytes';
+  } catch (error) {
+    return error instanceof SeekfsError ? error.code : `not a SeekfsError: ${String(error)}`;
+  }
+}
+
+/** What a reader gets when one answer is faulty, and when every answer is. */
+const FAULTS: readonly [fault: Fault, once: string, always: string][] = [
+  [{ kind: 'status', status: 500 }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'status', status: 503, retryAfterS: 0 }, 'right bytes', 'store_throttled'],
+  [{ kind: 'status', status: 429 }, 'right bytes', 'store_throttled'],
+  [{ kind: 'status', status: 409, code: 'ConditionalRequestConflict' }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'status', status: 403, code: 'AccessDenied' }, 'access_denied', 'access_denied'],
+  [{ kind: 'status', status: 404, code: 'NoSuchBucket' }, 'bucket_not_found', 'bucket_not_found'],
+  [{ kind: 'slow first byte' }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'stall', afterBytes: 100 * KIB }, 'right bytes', 'right bytes'],
+  [{ kind: 'stall', afterBytes: 0 }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'short body', afterBytes: 100 * KIB }, 'right bytes', 'right bytes'],
+  [{ kind: 'short body', afterBytes: 10 }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'reset', afterBytes: 100 }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'no answer' }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'extra bytes', announced: true }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'whole instead of range' }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'wrong range' }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'shorter range' }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'changed etag' }, 'object_changed', 'object_changed'],
+  [{ kind: 'no etag' }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'redirect', status: 301 }, 'store_unavailable', 'store_unavailable'],
+  [{ kind: 'redirect', status: 307 }, 'store_unavailable', 'store_unavailable'],
+  [{ kind: 'html', status: 502 }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'html', status: 200 }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'gzip' }, 'right bytes', 'store_unavailable'],
+  [{ kind: 'chunked' }, 'right bytes', 'store_unavailable'],
+];
+
+describe.each(['sdk', 'undici'] as const)('%s engine against a faulty store', (engine) => {
+  test.each(FAULTS.map(([fault, once, always]) => [JSON.stringify(fault), fault, once, always] as const))(
+    '%s: right bytes or a typed error, in bounded time',
+    async (_, fault, once, always) => {
+      const store = open(engine);
+      const { etag: ifMatch } = await store.head({ key: 'k' });
+      const startMs = performance.now();
+      server.fail(fault);
+      expect(await outcomeOf(getRangeBytes(store, 'k', RANGE, { ifMatch }))).toBe(once);
+      expect(server.pending, 'the fault was met').toBe(0);
+      server.fail(fault, { times: 50 });
+      expect(await outcomeOf(getRangeBytes(store, 'k', RANGE, { ifMatch }))).toBe(always);
+      expect(server.pending, 'the fault was met again').toBeLessThan(50);
+      server.forgetFaults();
+      expect(await outcomeOf(getRangeBytes(store, 'k', RANGE, { ifMatch })), 'and afterwards').toBe('right bytes');
+      expect(performance.now() - startMs).toBeLessThan(2 * BOUND_MS);
+      expect(metrics.get('seekfs_store_inflight_gets')).toBe(0);
+    },
+  );
+
+  test('bytes after the end of an answer do not reach the next one', async () => {
+    const store = open(engine);
+    server.fail({ kind: 'extra bytes', announced: false });
+    const outcomes = [];
+    for (let turn = 0; turn < 3; turn += 1) outcomes.push(await outcomeOf(getRangeBytes(store, 'k', RANGE)));
+    expect(outcomes).toEqual(['right bytes', 'right bytes', 'right bytes']);
+  });
+
+  test('a body that breaks off is resumed, not fetched again', async () => {
+    const store = open(engine);
+    server.fail({ kind: 'short body', afterBytes: 200 * KIB });
+    expect(await outcomeOf(getRangeBytes(store, 'k', RANGE))).toBe('right bytes');
+    const gets = server.log.filter(({ operation }) => operation === 'GET');
+    expect(gets).toHaveLength(2);
+    expect(Number(/^bytes=(\d+)-/.exec(gets[1]!.range!)![1])).toBeGreaterThan(RANGE.off + 100 * KIB);
+    expect(gets[1]!.headers['if-match']).toBe((await store.head({ key: 'k' })).etag);
+    expect(metrics.get('seekfs_store_retries_total')).toBe(1);
+    expect(metrics.get('seekfs_store_gets_total')).toBe(2);
+  });
+
+  test('Retry-After is waited for', async () => {
+    const store = open(engine);
+    await store.head({ key: 'k' });
+    server.fail({ kind: 'status', status: 503, retryAfterS: 1 });
+    const startMs = performance.now();
+    expect(await outcomeOf(getRangeBytes(store, 'k', RANGE))).toBe('right bytes');
+    expect(performance.now() - startMs).toBeGreaterThan(990);
+    expect(metrics.get('seekfs_store_throttled_total')).toBe(1);
+  });
+
+  test.each([-3_600_000, 3_600_000])('a clock that is off by %i ms is corrected for', async (clockOffsetMs) => {
+    server.clockOffsetMs = clockOffsetMs;
+    const store = open(engine);
+    expect(await outcomeOf(getRangeBytes(store, 'k', RANGE))).toBe('right bytes');
+    const before = server.count('GET');
+    expect(before).toBe(2);
+    expect(await outcomeOf(getRangeBytes(store, 'k', RANGE))).toBe('right bytes');
+    expect(server.count('GET')).toBe(before + 1);
+  });
+
+  test('a token that expired is told to the user after the attempts, and works once it was renewed', async () => {
+    const store = open(engine);
+    server.expiredKeys.add('key');
+    expect(await outcomeOf(getRangeBytes(store, 'k', RANGE))).toBe('access_denied');
+    expect(server.count('GET')).toBe(3);
+    server.expiredKeys.clear();
+    expect(await outcomeOf(getRangeBytes(store, 'k', RANGE))).toBe('right bytes');
+  });
+
+  test('aborting ends a get that stands still, at once', async () => {
+    const store = open(engine, { timeouts: { firstByteMs: 60_000, stallMs: 60_000 } });
+    server.fail({ kind: 'stall', afterBytes: 100 });
+    const stop = new AbortController();
+    const write = (): void => void setImmediate(() => stop.abort());
+    const startMs = performance.now();
+    const request = { key: 'k', range: RANGE, purpose: 'file' as const, signal: stop.signal };
+    await expect(store.getRange(request, { write })).rejects.toMatchObject({ code: 'interrupted' });
+    expect(performance.now() - startMs).toBeLessThan(2000);
+  });
+
+  test('a sink that is slower than the stall time-out is not mistaken for a stalled store', async () => {
+    const store = open(engine);
+    let slept = false;
+    const chunks: Buffer[] = [];
+    const write = async (chunk: Uint8Array): Promise<void> => {
+      chunks.push(Buffer.from(chunk));
+      if (!slept) await new Promise((resolve) => void setTimeout(resolve, 1500));
+      slept = true;
+    };
+    await store.getRange({ key: 'k', range: RANGE, purpose: 'file' }, { write });
+    expect(Buffer.concat(chunks).equals(patternBytes(RANGE))).toBe(true);
+    expect(server.count('GET')).toBe(1);
+  });
+
+  test('an IPv6 endpoint works', async () => {
+    const six = await new FaultyS3().listen('::1');
+    six.objects.set('k', patternBytes({ off: 0, len: SIZE_BYTES }));
+    const store = open(engine, { endpoint: six.endpoint });
+    expect(await outcomeOf(getRangeBytes(store, 'k', RANGE))).toBe('right bytes');
+    expect(six.count('GET')).toBe(1);
+    await six.close();
+  });
+
+  test('a head request and a whole get survive a fault, too', async () => {
+    const store = open(engine);
+    for (const fault of [{ kind: 'status', status: 500 }, { kind: 'no answer' }] as const) {
+      server.fail(fault, { where: ({ operation }) => operation === 'HEAD' });
+      expect((await store.head({ key: 'k' })).sizeBytes).toBe(SIZE_BYTES);
+      server.fail(fault);
+      expect((await store.getWhole({ key: 'k', sizeBytesMax: SIZE_BYTES, purpose: 'meta' })).bytes).toHaveLength(
+        SIZE_BYTES,
+      );
+    }
+    for (const fault of [{ kind: 'short body', afterBytes: 10 }, { kind: 'gzip' }, { kind: 'chunked' }] as const) {
+      server.fail(fault);
+      const { bytes } = await store.getWhole({ key: 'k', sizeBytesMax: SIZE_BYTES, purpose: 'meta' });
+      expect(bytes.equals(patternBytes({ off: 0, len: SIZE_BYTES }))).toBe(true);
+    }
+    expect(server.pending).toBe(0);
+  });
+
+  test('a conditional put whose answer is lost succeeds once, and is not a conflict with itself', async () => {
+    const store = open(engine);
+    server.fail({ kind: 'lost answer' }, { where: ({ operation }) => operation === 'PUT' });
+    const source = { kind: 'bytes', bytes: Buffer.from('mine') } as const;
+    const { etag } = await store.put({ key: 'new', source, condition: { kind: 'absent' }, durable: true });
+    expect(server.count('PUT')).toBe(2);
+    expect((await store.head({ key: 'new' })).etag).toBe(etag);
+  });
+
+  test('a part that fails is sent again, a lost answer is no conflict, and a put that fails leaves no upload behind', async () => {
+    const store = open(engine, { timeouts: { firstByteMs: 10_000 } });
+    const sizeBytes = 65 * 1024 * KIB;
+    const source = {
+      kind: 'stream',
+      sizeBytes,
+      open: async function* (range: { off: number; len: number }) {
+        yield Buffer.alloc(range.len);
+      },
+    } as const;
+    const where = ({ operation }: { operation: string }): boolean => operation === 'PART';
+    server.fail({ kind: 'status', status: 500 }, { where, times: 2 });
+    server.fail({ kind: 'lost answer' }, { where: ({ operation }) => operation === 'COMPLETE' });
+    await store.put({ key: 'big', source, condition: { kind: 'absent' }, durable: true });
+    expect(server.objects.get('big')).toHaveLength(sizeBytes);
+    expect(server.count('PART')).toBe(5 + 2);
+    server.fail({ kind: 'status', status: 403, code: 'AccessDenied' }, { where });
+    const failing = store.put({ key: 'big2', source, condition: { kind: 'none' }, durable: true });
+    await expect(failing).rejects.toMatchObject({ code: 'access_denied' });
+    expect(server.objects.openUploads).toBe(0);
+    expect(server.objects.get('big2')).toBeUndefined();
+  });
+
+  test.each([
+    ['kept', { ifNoneMatch: true, ifMatch: true }],
+    ['unquoted', { ifNoneMatch: true, ifMatch: true }],
+    ['only If-None-Match', { ifNoneMatch: true, ifMatch: false }],
+    ['ignored', { ifNoneMatch: false, ifMatch: false }],
+  ] as const)('the probe tells what a store does with conditions: %s', async (conditions, expected) => {
+    const store = open(engine);
+    server.objects.conditions = conditions;
+    expect(await store.probeConditionalWrites({ prefix: 'scratch/' })).toEqual(expected);
+    const puts = server.count('PUT');
+    await store.probeConditionalWrites({ prefix: 'scratch/' });
+    expect(server.count('PUT'), 'remembered').toBe(puts);
+  });
+});
+
+describe('undici engine', () => {
+  test('signs once for many ranges of one object', async () => {
+    const store = open('undici');
+    for (let off = 0; off < 10; off += 1) await getRangeBytes(store, 'k', { off, len: 100 });
+    const signatures = server.log.map(({ signedAt }) => signedAt);
+    expect(server.count('GET')).toBe(10);
+    expect(new Set(signatures).size).toBe(1);
+    expect(server.log.every(({ headers }) => headers.authorization === undefined)).toBe(true);
+  });
+
+  test('goes through a proxy when it is given one', async () => {
+    const proxy = await new FaultyS3().listen();
+    proxy.objects.set('k', patternBytes({ off: 0, len: SIZE_BYTES }));
+    const store = open('undici', { proxy: proxy.endpoint, endpoint: 'http://store.invalid' });
+    await getRangeBytes(store, 'k', RANGE).catch(() => undefined);
+    expect(proxy.log.length).toBeGreaterThan(0);
+    expect(proxy.log[0]!.headers.host).toBe('store.invalid');
+    await proxy.close();
+  });
+});

@@ -1,0 +1,183 @@
+// The objects of the scripted S3 server, and the right answers to requests for them: as much of S3 as the engines use.
+// `conditions` makes it a store that ignores conditional writes, or that wants If-Match without quotes.
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { compareKeys } from '../../src/lib/objectstore/key.ts';
+
+export interface Answer {
+  readonly status: number;
+  /** An empty value leaves the header out. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+export interface Call {
+  readonly operation: string;
+  readonly key: string;
+  readonly query: URLSearchParams;
+}
+
+interface Stored {
+  readonly bytes: Buffer;
+  readonly etag: string;
+  readonly modifiedAt: Date;
+}
+
+const EMPTY = Buffer.alloc(0);
+const LIST_KEYS_MAX = 1000;
+
+function xml(body: string): Buffer {
+  return Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n${body}`);
+}
+
+export class FaultyObjects {
+  readonly #objects = new Map<string, Stored>();
+  readonly #uploads = new Map<string, Map<number, Buffer>>();
+  /** `ignored`: as s3rver does; `unquoted`: as Ceph compares If-Match. */
+  conditions: 'kept' | 'ignored' | 'unquoted' | 'only If-None-Match' = 'kept';
+  #uploadsBegun = 0;
+
+  set(key: string, bytes: Buffer, etag = `"${createHash('md5').update(bytes).digest('hex')}"`): string {
+    this.#objects.set(key, { bytes, etag, modifiedAt: new Date() });
+    return etag;
+  }
+
+  get(key: string): Buffer | undefined {
+    return this.#objects.get(key)?.bytes;
+  }
+
+  get openUploads(): number {
+    return this.#uploads.size;
+  }
+
+  /** Path style: /bucket/key. */
+  parse(request: IncomingMessage): Call {
+    // A proxy is asked for the whole URL.
+    const [path = '', search = ''] = (request.url ?? '').replace(/^http:\/\/[^/]+/, '').split('?');
+    const slash = path.indexOf('/', 1);
+    const key = slash < 0 ? '' : decodeURIComponent(path.slice(slash + 1));
+    const query = new URLSearchParams(search);
+    const { method } = request;
+    if (key === '') return { operation: method === 'POST' ? 'DELETE' : 'LIST', key, query };
+    if (method === 'POST') return { operation: query.has('uploads') ? 'CREATE' : 'COMPLETE', key, query };
+    if (method === 'PUT') return { operation: query.has('partNumber') ? 'PART' : 'PUT', key, query };
+    if (method === 'DELETE') return { operation: query.has('uploadId') ? 'ABORT' : 'DELETE', key, query };
+    return { operation: method ?? '', key, query };
+  }
+
+  error(status: number, code: string, message: string): Answer {
+    const body = xml(`<Error><Code>${code}</Code><Message>${message}</Message></Error>`);
+    return { status, headers: { 'content-type': 'application/xml' }, body };
+  }
+
+  answer(call: Call, request: IncomingMessage, body: Buffer): Answer {
+    const { operation, key, query } = call;
+    switch (operation) {
+      case 'GET':
+      case 'HEAD':
+        return this.#read(key, request);
+      case 'LIST':
+        return this.#list(query);
+      case 'PUT':
+        return this.#refused(key, request) ?? { status: 200, headers: { etag: this.set(key, body) }, body: EMPTY };
+      case 'CREATE': {
+        this.#uploadsBegun += 1;
+        const id = String(this.#uploadsBegun);
+        this.#uploads.set(id, new Map());
+        return this.#xml(`<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`);
+      }
+      case 'PART': {
+        this.#uploads.get(query.get('uploadId') ?? '')?.set(Number(query.get('partNumber')), body);
+        return { status: 200, headers: { etag: `"${createHash('md5').update(body).digest('hex')}"` }, body: EMPTY };
+      }
+      case 'COMPLETE': {
+        const parts = this.#uploads.get(query.get('uploadId') ?? '');
+        if (!parts) return this.error(404, 'NoSuchUpload', 'no such upload');
+        const refused = this.#refused(key, request);
+        if (refused) return refused;
+        this.#uploads.delete(query.get('uploadId')!);
+        const ordered = [...parts].sort(([a], [b]) => a - b).map(([, bytes]) => bytes);
+        const digests = Buffer.concat(ordered.map((bytes) => createHash('md5').update(bytes).digest()));
+        const digest = createHash('md5').update(digests).digest('hex');
+        const etag = this.set(key, Buffer.concat(ordered), `"${digest}-${ordered.length}"`);
+        return this.#xml(`<CompleteMultipartUploadResult><ETag>${etag}</ETag></CompleteMultipartUploadResult>`);
+      }
+      case 'ABORT':
+        this.#uploads.delete(query.get('uploadId') ?? '');
+        return { status: 204, headers: {}, body: EMPTY };
+      case 'DELETE': {
+        const text = body.toString();
+        const keys =
+          key === '' ? [...text.matchAll(/<Key>([^<]*)<\/Key>/g)].map((match) => decodeXml(match[1]!)) : [key];
+        for (const each of keys) this.#objects.delete(each);
+        return key === '' ? this.#xml('<DeleteResult></DeleteResult>') : { status: 204, headers: {}, body: EMPTY };
+      }
+      default:
+        return this.error(405, 'MethodNotAllowed', operation);
+    }
+  }
+
+  #xml(body: string): Answer {
+    return { status: 200, headers: { 'content-type': 'application/xml' }, body: xml(body) };
+  }
+
+  #read(key: string, request: IncomingMessage): Answer {
+    const stored = this.#objects.get(key);
+    if (!stored) return this.error(404, 'NoSuchKey', 'no such key');
+    const { bytes, etag, modifiedAt } = stored;
+    const ifMatch = request.headers['if-match'];
+    if (ifMatch !== undefined && ifMatch !== etag) return this.error(412, 'PreconditionFailed', 'not that ETag');
+    const headers = { etag, 'last-modified': modifiedAt.toUTCString(), 'accept-ranges': 'bytes' };
+    const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
+    if (!range) return { status: 200, headers, body: bytes };
+    const [from, to] = [Number(range[1]), Math.min(Number(range[2]), bytes.length - 1)];
+    if (from >= bytes.length) return this.error(416, 'InvalidRange', 'no such range');
+    const contentRange = `bytes ${from}-${to}/${bytes.length}`;
+    return { status: 206, headers: { ...headers, 'content-range': contentRange }, body: bytes.subarray(from, to + 1) };
+  }
+
+  #refused(key: string, request: IncomingMessage): Answer | undefined {
+    if (this.conditions === 'ignored') return undefined;
+    const current = this.#objects.get(key);
+    const failed = this.error(412, 'PreconditionFailed', 'a condition does not hold');
+    if (request.headers['if-none-match'] === '*') return current ? failed : undefined;
+    const ifMatch = request.headers['if-match'];
+    if (ifMatch === undefined || this.conditions === 'only If-None-Match') return undefined;
+    if (!current) return this.error(404, 'NoSuchKey', 'no such key');
+    const expected = this.conditions === 'unquoted' ? current.etag.replaceAll('"', '') : current.etag;
+    return ifMatch === expected ? undefined : failed;
+  }
+
+  #list(query: URLSearchParams): Answer {
+    const prefix = query.get('prefix') ?? '';
+    const after = query.get('continuation-token') ?? query.get('start-after') ?? '';
+    const keys = [...this.#objects.keys()]
+      .filter((key) => key.startsWith(prefix) && (after === '' || compareKeys(key, after) > 0))
+      .sort(compareKeys);
+    const page = keys.slice(0, LIST_KEYS_MAX);
+    const contents = page.map((key) => {
+      const { bytes, etag, modifiedAt } = this.#objects.get(key)!;
+      return `<Contents><Key>${encodeURIComponent(key)}</Key><LastModified>${modifiedAt.toISOString()}</LastModified><ETag>${etag.replaceAll('"', '&quot;')}</ETag><Size>${bytes.length}</Size></Contents>`;
+    });
+    const more = keys.length > page.length;
+    const token = more ? `<NextContinuationToken>${encodeXml(page.at(-1)!)}</NextContinuationToken>` : '';
+    return this.#xml(
+      `<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>${more}</IsTruncated>${token}${contents.join('')}</ListBucketResult>`,
+    );
+  }
+}
+
+function encodeXml(text: string): string {
+  return text.replaceAll(/[^\w/.-]/g, (character) => `&#${character.codePointAt(0)};`);
+}
+
+function decodeXml(text: string): string {
+  return text
+    .replaceAll(/&#x([0-9a-f]+);/gi, (_, hex: string) => String.fromCodePoint(Number.parseInt(hex, 16)))
+    .replaceAll(/&#(\d+);/g, (_, code: string) => String.fromCodePoint(Number(code)))
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&quot;', '"')
+    .replaceAll('&apos;', "'")
+    .replaceAll('&amp;', '&');
+}
