@@ -44,23 +44,17 @@ export async function readCacheUse(deps: {
   readonly signal?: AbortSignal | undefined;
 }): Promise<CacheUse> {
   const { disk, path, signal } = deps;
-  await loadCrc32c();
   const layout = layoutOf(path);
-  const names = await listOrNothing(disk, layout.segments);
   const namespaces = new Map<string, { files: Set<string>; bytes: number }>();
   const use = { segments: 0, openSegments: 0, usedBytes: 0, reservedBytes: 0, records: 0 };
-  for (const fileName of names ?? []) {
-    throwIfAborted(signal);
-    const name = parseSegmentName(fileName);
-    const segment = name && (await readSegment(disk, join(layout.segments, fileName), name));
-    if (!name || !segment) continue;
+  const exists = await forEachSegment({ disk, path, signal }, ({ name, sizeBytes, entries }) => {
     use.segments += 1;
-    use.usedBytes += segment.sizeBytes;
+    use.usedBytes += sizeBytes;
     if (name.kind === 'open') {
       use.openSegments += 1;
-      use.reservedBytes += Math.max(0, name.reservedBytes - segment.sizeBytes);
+      use.reservedBytes += Math.max(0, name.reservedBytes - sizeBytes);
     }
-    for (const entry of segment.entries) {
+    for (const entry of entries) {
       const file = decodeGroup(entry.group);
       if (!file) continue;
       use.records += 1;
@@ -69,10 +63,10 @@ export async function readCacheUse(deps: {
       sums.files.add(`${file.path}\n${file.identity}`);
       sums.bytes += entry.payloadBytes;
     }
-  }
+  });
   return {
     path,
-    exists: names !== undefined,
+    exists,
     capacityBytes: deps.capacityBytes ?? (await rememberedCapacity(disk, layout.capacity)).capacityBytes,
     ...use,
     space: await disk.space(path).catch(() => undefined),
@@ -80,6 +74,32 @@ export async function readCacheUse(deps: {
       .map(([ns, { files, bytes }]) => ({ ns, files: files.size, bytes }))
       .sort((a, b) => b.bytes - a.bytes),
   };
+}
+
+interface SeenSegment {
+  readonly name: SegmentName;
+  readonly sizeBytes: number;
+  readonly entries: readonly RecordEntry[];
+}
+
+/**
+ * Every segment of the cache directory with what its records are about; false where there is no cache.
+ * @throws access_denied and what else the disk says
+ */
+export async function forEachSegment(
+  deps: { readonly disk: Disk; readonly path: string; readonly signal?: AbortSignal | undefined },
+  see: (segment: SeenSegment) => void,
+): Promise<boolean> {
+  await loadCrc32c();
+  const { segments } = layoutOf(deps.path);
+  const names = await listOrNothing(deps.disk, segments);
+  for (const fileName of names ?? []) {
+    throwIfAborted(deps.signal);
+    const name = parseSegmentName(fileName);
+    const segment = name && (await readSegment(deps.disk, join(segments, fileName), name));
+    if (segment) see({ name, ...segment });
+  }
+  return names !== undefined;
 }
 
 async function listOrNothing(disk: Disk, path: string): Promise<string[] | undefined> {
