@@ -15,6 +15,7 @@ export type WriterMessage =
 
 /** How far a reader looks for pages of the others. */
 const PAGES_LOOKED_FOR = 12;
+const MAINTENANCE_SHARE = 0.05;
 
 const [directory, name, pageBytes, capacityBytes, seed, ...others] = process.argv.slice(2) as [
   string,
@@ -41,6 +42,8 @@ async function live(): Promise<never> {
       tell({ kind: 'put', pageId });
       if (!(await store.get(page))) throw new Error('a page was lost at once');
     }
+    // Now and then it also merges, compacts and writes the checkpoint, for all of them.
+    if (random.unit() < MAINTENANCE_SHARE) await store.store.maintenance.clean();
     const other = others[Math.floor(random.unit() * others.length)];
     const wanted = Math.floor(random.unit() * PAGES_LOOKED_FOR);
     if (other !== undefined) await store.get(testPage({ path: other, pageId: wanted, len }));
