@@ -55,6 +55,10 @@ function generationOf(name: string): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
+function sameProcess(a: ProcessIdentity, b: ProcessIdentity): boolean {
+  return sharesProcessNumbers(a, b) && a.pid === b.pid && a.startTime === b.startTime;
+}
+
 function encodeRecord(holder: ProcessIdentity): Buffer {
   return Buffer.from(`H${'0'.repeat(HEARTBEAT_BYTES)}${JSON.stringify(holder)}`);
 }
@@ -72,6 +76,12 @@ function parseRecord(text: string): LockRecord {
   }
   return { released: text.startsWith('R'), heartbeat: text.slice(1, 1 + HEARTBEAT_BYTES), holder };
 }
+
+/**
+ * Paths of the generations that this process holds. One that names this process and is not among them was given back on
+ * a disk that refused to write so down.
+ */
+const heldHere = new WeakMap<Disk, Set<string>>();
 
 export class LockFile {
   readonly #disk: Disk;
@@ -166,6 +176,8 @@ export class LockFile {
 
   async #isHeld(generation: number, record: LockRecord, self: ProcessIdentity): Promise<boolean> {
     if (record.released) return false;
+    if (record.holder && sameProcess(self, record.holder) && !this.#heldPaths().has(this.#path(generation)))
+      return false;
     if (record.holder && sharesProcessNumbers(self, record.holder)) return this.#processes.isRunning(record.holder);
     const nowMs = this.#clock.monotonicMs();
     if (this.#seen?.generation !== generation || this.#seen.heartbeat !== record.heartbeat) {
@@ -237,7 +249,15 @@ export class LockFile {
     return stat ? this.#clock.nowMs() - Number(stat.mtimeNs / 1_000_000n) : 0;
   }
 
+  #heldPaths(): Set<string> {
+    let paths = heldHere.get(this.#disk);
+    if (!paths) heldHere.set(this.#disk, (paths = new Set()));
+    return paths;
+  }
+
   #held(generation: number, file: DiskFile): HeldLock {
+    const paths = this.#heldPaths();
+    paths.add(this.#path(generation));
     let beats = 0;
     let beating = Promise.resolve();
     const beat = async (): Promise<void> => {
@@ -256,6 +276,7 @@ export class LockFile {
       try {
         await file.write([Buffer.from('R')], 0);
       } finally {
+        paths.delete(this.#path(generation));
         await file.close();
       }
     };
