@@ -23,8 +23,6 @@ import { bitsOf, planPieces, recordsOf, type Piece } from './pieces.ts';
 import type { Retention } from './policy/retention.ts';
 import type { IndexedRecord } from './record-index.ts';
 import type { KnownHead, RecordReader, Unread } from './record-reader.ts';
-import type { IsDead } from './cleaning.ts';
-import { planCleaning, type CleanPlan } from './cleaning-plan.ts';
 import type { SegmentSet } from './segment-set.ts';
 import type { WriteQueue } from './write-queue.ts';
 
@@ -191,12 +189,6 @@ export class SegmentStore {
 
   get maintenance(): Maintenance {
     return this.#parts.maintenance;
-  }
-
-  /** What `maintenance.clean` would give back if these files were dead. @throws system errors of the disk */
-  async planCleaning(isDead: IsDead): Promise<CleanPlan> {
-    await this.refresh();
-    return planCleaning(this.#parts.set, this.#parts.capacity, isDead);
   }
 
   /** The bound, and what counts against it: segments' bytes, and what open ones have reserved. */

@@ -83,7 +83,7 @@ export function recordBytes(entry: { readonly headBytes: number; readonly payloa
   return entry.headBytes + entry.payloadBytes;
 }
 
-export function blocksOf(payloadBytes: number): number {
+function blocksOf(payloadBytes: number): number {
   return Math.ceil(payloadBytes / BLOCK_BYTES);
 }
 
