@@ -1,7 +1,7 @@
 // Object keys: what may be one, and their order. Used by every engine; knows nothing of namespaces or manifests. Pure.
 import { SeekfsError } from '../base/errors.ts';
 
-export const KEY_BYTES_MAX = 1024;
+const KEY_BYTES_MAX = 1024;
 
 /** @throws usage for a key that no S3 store takes: empty, over 1,024 bytes, with NUL, or no well-formed Unicode */
 export function checkKey(key: string): void {

@@ -1,10 +1,13 @@
+import { execFile } from 'node:child_process';
 import { link, mkdir, readFile, readdir, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { KIB } from '../../../src/lib/base/units.ts';
 import type { Disk, DiskFile } from '../../../src/lib/disk/disk.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { DirectoryObjectStore } from '../../../src/lib/objectstore/directory.ts';
+import { compileForNode } from '../../support/compiled.ts';
 import { describeObjectStore, getRangeBytes, listAll, patternSource } from '../../support/object-store-conformance.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -239,6 +242,18 @@ describe('directory store', () => {
     expect(await listAll(store, '')).toEqual([]);
     await store.put(textPut('k', 'x'));
     expect(await readdir(join(root, '.seekfs/tmp'))).toEqual(['1-new']);
+  });
+});
+
+describe('directory store between processes', () => {
+  test('no compare and swap is lost, and every key is created by one', async () => {
+    const [program] = (await compileForNode(['test/support/programs/store-counter.ts'])) as [string];
+    const rootPath = join(await temporaryDirectory(), 'store');
+    await new DirectoryObjectStore({ rootPath }).put(textPut('number', '0'));
+    const runs = Array.from({ length: 4 }, () => promisify(execFile)(process.execPath, [program, rootPath, '12']));
+    const created = (await Promise.all(runs)).map(({ stdout }) => Number(stdout));
+    expect(await readFile(join(rootPath, 'number'), 'utf8')).toBe('48');
+    expect(created.reduce((sum, count) => sum + count, 0)).toBe(12);
   });
 });
 
