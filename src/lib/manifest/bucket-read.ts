@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { SeekfsError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
-import type { BucketScan, EntryToRebind, ObjectToRead } from './bucket-scan.ts';
+import { isTarPath, type BucketScan, type EntryToRebind, type ObjectToRead } from './bucket-scan.ts';
 import { ChecksumPool } from './checksum-pool.ts';
 import { eachAtOnce } from './each-at-once.ts';
 import { hashObjectRange } from './hash-object.ts';
 import { ReadJournal } from './read-journal.ts';
+import { TarMembers } from './tar-members.ts';
 import type { FileEntry } from './types.ts';
 
 const FILES_AT_ONCE = 8;
@@ -23,6 +24,7 @@ export interface ReadObjectsOptions {
   readonly ns: string;
   readonly pageSizeBytes: number;
   readonly resume?: boolean | undefined;
+  readonly indexTar?: boolean | undefined;
   readonly journalPath?: string | undefined;
   readonly onProgress?: ((progress: ReadProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -61,6 +63,7 @@ export async function readAll(
     journal = await openJournal(deps, options);
     const counts = { readFiles: 0, readBytes: 0, resumedFiles: 0 };
     const entries: FileEntry[] = [];
+    const members: FileEntry[] = [];
     const filesTotal = scan.toRead.length + scan.toRebind.length;
     const state = { filesTotal, bytesTotal: bytesOf(scan), filesDone: 0, bytesDone: 0 };
     const onBytes = (bytes: number): void => {
@@ -68,6 +71,16 @@ export async function readAll(
       options.onProgress?.({ ...state });
     };
     const readOne = async (item: ObjectToRead | EntryToRebind, signal: AbortSignal): Promise<void> => {
+      if (options.indexTar && 'path' in item && isTarPath(item.path)) {
+        const shard = await readShard(deps, pool, item, { options, onBytes, signal });
+        entries.push(shard.entry);
+        members.push(...shard.members);
+        counts.readFiles += 1;
+        counts.readBytes += item.object.sizeBytes;
+        state.filesDone += 1;
+        options.onProgress?.({ ...state });
+        return;
+      }
       const finished = 'entry' in item ? undefined : journal?.find(item.object);
       let entry: FileEntry;
       if (finished && 'path' in item && finished.path === item.path) {
@@ -88,6 +101,9 @@ export async function readAll(
       options.onProgress?.({ ...state });
     };
     await eachAtOnce([...scan.toRead, ...scan.toRebind], FILES_AT_ONCE, readOne, options.signal);
+    // An object of its own wins over a member of the same path.
+    const own = new Set(scan.toRead.map((item) => item.path));
+    entries.push(...members.filter((member) => !own.has(member.path)));
     isDone = true;
     return { entries, counts, journal };
   } finally {
@@ -120,6 +136,7 @@ async function openJournal(deps: ReadObjectsDeps, options: ReadObjectsOptions): 
 interface Reading {
   readonly options: ReadObjectsOptions;
   readonly onBytes: (bytes: number) => void;
+  readonly onChunk?: ((chunk: Uint8Array) => void) | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -142,6 +159,22 @@ async function readObject(
     modifiedAtMs: Math.floor(object.modifiedAtMs),
     extra: undefined,
   };
+}
+
+/** The shard itself, and its members as files beside it; of members of one name the last, as tar takes it out. */
+async function readShard(
+  deps: ReadObjectsDeps,
+  pool: ChecksumPool,
+  item: ObjectToRead,
+  reading: Reading,
+): Promise<{ entry: FileEntry; members: readonly FileEntry[] }> {
+  const members = new TarMembers(reading.options, item);
+  const entry = await readObject(deps, pool, item, { ...reading, onChunk: (chunk) => members.push(chunk) });
+  const { entries, skipped } = members.finish();
+  if (skipped > 0) {
+    deps.log.log('warn', `${skipped} members of ${item.path} have names that no file of a manifest can have`);
+  }
+  return { entry, members: entries };
 }
 
 async function rebindEntry(

@@ -15,6 +15,15 @@ export interface ObjectToRead {
   readonly isNew: boolean;
 }
 
+/** The directory of a shard's members: `train/000.tar` gives `train/000/`. */
+export function membersPrefix(shardPath: string): string {
+  return `${shardPath.slice(0, -'.tar'.length)}/`;
+}
+
+export function isTarPath(path: string): boolean {
+  return path.endsWith('.tar') && path.length > '.tar'.length && !path.endsWith('/.tar');
+}
+
 /** An entry of `put` whose object has another ETag by now, to be read and compared (`--rebind`). */
 export interface EntryToRebind {
   readonly entry: FileEntry;
@@ -39,6 +48,8 @@ export interface ScanOptions {
   readonly ns: string;
   readonly patterns: PathPatterns;
   readonly rebind: boolean;
+  /** Tar shards whose members are not in the version are to be read, though they are as they were. */
+  readonly indexTar: boolean;
   readonly onListed?: ((objects: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -82,6 +93,7 @@ export async function scanBucket(
   const targets = new Map<string, ObjectListing>();
   /** Judged when the listing is complete: content keys do not come in the order of their paths. */
   const pending: { entry: FileEntry; object: ObjectListing | undefined }[] = [];
+  const carriedShards: { entry: FileEntry; object: ObjectListing }[] = [];
 
   const judge = (entry: FileEntry, object: ObjectListing | undefined): void => {
     const { key, etag } = entry.storage;
@@ -90,7 +102,8 @@ export async function scanBucket(
     } else if (!object) {
       scan.gone.push(entry);
     } else if (object.sizeBytes === entry.sizeBytes && etag !== undefined && object.etag === etag) {
-      scan.carry(entry);
+      if (options.indexTar && isTarPath(entry.path)) carriedShards.push({ entry, object });
+      else scan.carry(entry);
     } else {
       scan.toRead.push({ path: entry.path, object, isNew: false });
     }
@@ -115,7 +128,7 @@ export async function scanBucket(
         continue;
       }
       const path = object.key.slice(filesPrefix(ns).length);
-      if (path.endsWith('.tar')) targets.set(object.key, object);
+      if (isTarPath(path)) targets.set(object.key, object);
       if (patterns.match(path) === undefined) continue;
       const fault = newPathFault(ns, path);
       if (fault) {
@@ -138,7 +151,30 @@ export async function scanBucket(
   for (; entry; entry = await nextEntry()) judge(entry, undefined);
   for (const { entry: other, object } of pending)
     judgeOther(scan, { entry: other, object, targets, listedPrefix }, options);
+  for (const { entry: shard, object } of carriedShards) {
+    if (await hasMembers(base!, shard)) scan.carry(shard);
+    else scan.toRead.push({ path: shard.path, object, isNew: false });
+  }
+  if (base) await findLostMembers(scan, base);
   return scan;
+}
+
+async function hasMembers(base: PinnedVersion, shard: FileEntry): Promise<boolean> {
+  for await (const entry of base.list({ prefix: membersPrefix(shard.path) })) {
+    if (entry.storage.key === shard.storage.key) return true;
+  }
+  return false;
+}
+
+/** Members of a shard that is read anew point into the old one, also those that no pattern matches. */
+async function findLostMembers(scan: Scan, base: PinnedVersion): Promise<void> {
+  const known = new Set(scan.gone.map((entry) => entry.path));
+  for (const { path, object, isNew } of scan.toRead) {
+    if (isNew || !isTarPath(path)) continue;
+    for await (const entry of base.list({ prefix: membersPrefix(path) })) {
+      if (entry.storage.key === object.key && !known.has(entry.path)) scan.gone.push(entry);
+    }
+  }
 }
 
 async function* none(): AsyncIterable<FileEntry> {}
@@ -161,6 +197,9 @@ function judgeOther(
     scan.toRead.push({ path: entry.path, object, isNew: false });
   } else if (target && options.rebind && target.etag !== entry.storage.etag) {
     scan.toRebind.push({ entry, object: target });
+  } else if (target && !isContentKey(target.key) && target.etag !== entry.storage.etag) {
+    // A member of a shard that was overwritten: reading the shard again brings back what is in it now.
+    scan.gone.push(entry);
   } else if (target || isUnseen) {
     scan.carry(entry);
     if (object) scan.shadow(entry.path);

@@ -24,6 +24,8 @@ export interface GenerateOptions {
   readonly rebind?: boolean | undefined;
   /** Files that an interrupted run had finished are not read again. */
   readonly resume?: boolean | undefined;
+  /** The members of tar shards (WebDataset) become files beside the shards: `a.tar` gives `a/…`. */
+  readonly indexTar?: boolean | undefined;
   /** Directory for the journal of what was read; undefined: none is kept. */
   readonly journalPath?: string | undefined;
   readonly onProgress?: ((progress: GenerateProgress) => void) | undefined;
@@ -70,6 +72,7 @@ export async function generate(deps: PublishDeps, options: GenerateOptions): Pro
         ns: options.ns,
         patterns,
         rebind: options.rebind ?? false,
+        indexTar: options.indexTar ?? false,
         onListed: (listedObjects) => options.onProgress?.({ phase: 'list', listedObjects }),
         signal: options.signal,
       });

@@ -21,13 +21,19 @@ export async function hashObjectRange(
   store: ObjectStore,
   pool: ChecksumPool,
   object: ObjectRange,
-  reading: { readonly onBytes: (bytes: number) => void; readonly signal: AbortSignal | undefined },
+  reading: {
+    readonly onBytes: (bytes: number) => void;
+    /** Sees each chunk before it is hashed; it is not kept. */
+    readonly onChunk?: ((chunk: Uint8Array) => void) | undefined;
+    readonly signal: AbortSignal | undefined;
+  },
 ): Promise<Checksums> {
   const { key, etag, off, sizeBytes, pageSizeBytes } = object;
   const feed = new BlockFeed(pool.hash({ sizeBytes, pageSizeBytes }), sizeBytes);
   const sink = {
     write: (chunk: Uint8Array): Promise<void> => {
       reading.onBytes(chunk.byteLength);
+      reading.onChunk?.(chunk);
       return feed.write(chunk);
     },
   };

@@ -10,6 +10,7 @@ import { putContent } from './content-object.ts';
 import { eachAtOnce } from './each-at-once.ts';
 import { openIntent, type Lease } from './intents.ts';
 import { checkNamespace, checkPath, contentKey } from './key-layout.ts';
+import { checkPackOptions, packedBytes, packShard, type PackOptions } from './pack.ts';
 import { hashSource, ONE_READ_BYTES_MAX } from './local-source.ts';
 import { walkSources, type LocalFile } from './local-tree.ts';
 import { pinVersion } from './pinned.ts';
@@ -40,6 +41,8 @@ export interface PutOptions {
   /** All paths go under it; '' for none. */
   readonly prefix?: string | undefined;
   readonly pageSizeBytes: number;
+  /** Small files go into tar shards, many in one object; undefined: each is an object of its own. */
+  readonly pack?: PackOptions | undefined;
   /** Default true. */
   readonly publish?: boolean | undefined;
   readonly onProgress?: ((progress: PutProgress) => void) | undefined;
@@ -59,6 +62,9 @@ export interface PutReport {
   /** Of objects that were in the store already. */
   readonly reusedFiles: number;
   readonly reusedBytes: number;
+  /** Of the files, those that lie in shards, and in how many. */
+  readonly packedFiles: number;
+  readonly shards: number;
   /** At most 1,000 of them. */
   readonly skipped: readonly SkippedSource[];
   readonly skippedCount: number;
@@ -75,6 +81,7 @@ export async function put(deps: PutDeps, options: PutOptions): Promise<PutReport
   checkPageSize(options.pageSizeBytes);
   const prefix = (options.prefix ?? '').replace(/\/+$/, '');
   if (prefix !== '') checkPath(prefix);
+  if (options.pack) checkPackOptions(options.pack);
   await refuseUnsafeStore(deps, options.ns, options.signal);
   const intent = await openIntent(deps, options.ns, options.signal);
   const pool = await ChecksumPool.open();
@@ -109,7 +116,15 @@ class PutRun {
   readonly #seen = new Set<string>();
   readonly #skipped: SkippedSource[] = [];
   readonly #counts = { filesFound: 0, bytesFound: 0, filesDone: 0, bytesDone: 0 };
-  readonly #sums = { uploadedFiles: 0, uploadedBytes: 0, reusedFiles: 0, reusedBytes: 0, skippedCount: 0 };
+  readonly #sums = {
+    uploadedFiles: 0,
+    uploadedBytes: 0,
+    reusedFiles: 0,
+    reusedBytes: 0,
+    skippedCount: 0,
+    packedFiles: 0,
+    shards: 0,
+  };
 
   constructor(
     deps: PutDeps,
@@ -124,7 +139,34 @@ class PutRun {
   }
 
   async uploadAll(): Promise<void> {
-    await eachAtOnce(this.#found(), FILES_AT_ONCE, (file, signal) => this.#upload(file, signal), this.#options.signal);
+    await eachAtOnce(
+      this.#grouped(),
+      FILES_AT_ONCE,
+      (group, signal) => (group.length === 1 ? this.#upload(group[0]!, signal) : this.#uploadShard(group, signal)),
+      this.#options.signal,
+    );
+  }
+
+  /** Files by the objects they become: one each, or those of a shard, in the order in which they are found. */
+  async *#grouped(): AsyncGenerator<readonly LocalFile[]> {
+    const limits = this.#options.pack && checkPackOptions(this.#options.pack);
+    let shard: LocalFile[] = [];
+    let shardBytes = 0;
+    for await (const file of this.#found()) {
+      if (!limits || file.stat.sizeBytes >= limits.belowBytes) {
+        yield [file];
+        continue;
+      }
+      const bytes = packedBytes(file);
+      if (shard.length > 0 && shardBytes + bytes > limits.shardBytes) {
+        yield shard;
+        shard = [];
+        shardBytes = 0;
+      }
+      shard.push(file);
+      shardBytes += bytes;
+    }
+    if (shard.length > 0) yield shard;
   }
 
   async *#found(): AsyncGenerator<LocalFile> {
@@ -191,6 +233,29 @@ class PutRun {
     }
   }
 
+  async #uploadShard(files: readonly LocalFile[], signal: AbortSignal): Promise<void> {
+    const bytes = files.reduce((sum, file) => sum + file.stat.sizeBytes, 0);
+    // The files' bytes, and the shard that they are copied into.
+    const releaseMemory = await this.#memory.acquire({ permits: Math.max(1, 2 * bytes), signal });
+    try {
+      const { ns, pageSizeBytes } = this.#options;
+      const { disk, store } = this.#deps;
+      const deps = { disk, store, pool: this.#pool };
+      const shard = await packShard(deps, files, { ns, pageSizeBytes, onProgress: () => this.#report(), signal });
+      for (const entry of shard.entries) this.#entries.set(entry.path, entry);
+      this.#counts.bytesDone += bytes;
+      this.#counts.filesDone += files.length;
+      const kind = shard.object.isReused ? 'reused' : 'uploaded';
+      this.#sums[`${kind}Files`] += files.length;
+      this.#sums[`${kind}Bytes`] += bytes;
+      this.#sums.packedFiles += files.length;
+      this.#sums.shards += 1;
+      this.#report();
+    } finally {
+      releaseMemory();
+    }
+  }
+
   async #isKnown(path: string, key: string): Promise<boolean> {
     try {
       return (await this.#base?.lookup(path))?.storage.key === key;
@@ -205,7 +270,7 @@ class PutRun {
 
   /** Every object that a version names is durable before its manifest is; reused ones may be of a put that died. */
   async makeDurable(): Promise<void> {
-    const keys = Array.from(this.#entries.values(), (entry) => entry.storage.key);
+    const keys = [...new Set(Array.from(this.#entries.values(), (entry) => entry.storage.key))];
     await this.#deps.store.makeDurable?.({ keys, signal: this.#options.signal });
   }
 
