@@ -11,7 +11,8 @@ h2{font-size:.8rem;margin:0 0 .5rem;color:var(--soft);font-weight:600;text-trans
 header p{flex-basis:100%;margin:0;color:var(--soft);overflow-wrap:anywhere;font-size:.85rem}
 .state{padding:.05rem .6rem;border-radius:1rem;border:1px solid currentColor;color:var(--l1);font-size:.8rem}
 .state.bad{color:var(--bad)}
-main{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr));gap:.75rem}
+main{display:grid;grid-template-columns:repeat(3,minmax(0,1fr));gap:.75rem}
+@media(max-width:56rem){main{grid-template-columns:minmax(0,1fr)}}
 section{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.85rem 1rem;min-width:0}
 .wide{grid-column:1/-1}
 .num,td.n{font-variant-numeric:tabular-nums}
@@ -24,11 +25,11 @@ i.l1{background:var(--l1)}i.l2{background:var(--l2)}i.store{background:var(--sto
 path.l1{fill:var(--l1)}path.l2{fill:var(--l2)}path.store{fill:var(--store)}
 .bar{width:100%;height:.5rem;display:block;border-radius:.25rem;overflow:hidden}
 .back{fill:var(--empty)}.fill{fill:var(--l2)}.mark{fill:var(--ink)}
-.meter{margin-top:.5rem}.row{display:flex;justify-content:space-between;gap:1rem;font-size:.85rem;margin-bottom:.15rem}
+.meter{margin-top:.5rem}.row{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 1rem;font-size:.85rem;margin-bottom:.15rem}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.88rem}
 th{text-align:left;color:var(--soft);font-weight:500}th,td{padding:.25rem 1rem .25rem 0;white-space:nowrap}
-td.n{text-align:right}td.wrap{white-space:normal;overflow-wrap:anywhere}
+td.n,th.n{text-align:right}td.wrap{white-space:normal;overflow-wrap:anywhere}
 .file{margin-top:.6rem}.file .name{overflow-wrap:anywhere}
 .heat{width:100%;height:1rem;display:block;border-radius:.2rem}
 .heat rect{fill:var(--l1)}.heat .back{fill:var(--empty)}

@@ -1,0 +1,135 @@
+// The status page in a real browser: it shows what the server did, live, in light and dark, and fits a phone.
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chromium, type BrowserContext, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { seededRandom } from '../../src/lib/base/random.ts';
+import { MIB } from '../../src/lib/base/units.ts';
+import { ask } from '../support/http.ts';
+import { seekfs, startServe, type ServeProcess } from '../support/serve-process.ts';
+
+const CHROMIUM = '/usr/bin/chromium';
+const isThere = existsSync(CHROMIUM);
+if (!isThere) {
+  if (process.env['SEEKFS_PEERS_REQUIRED'] === '1') throw new Error(`no ${CHROMIUM} to test the status page in`);
+  process.stderr.write(`skipped, no ${CHROMIUM} to test the status page in\n`);
+}
+/** Where screenshots go for people to look at; nowhere by default. */
+const SCREENSHOTS = process.env['SEEKFS_SCREENSHOTS'];
+const TOKEN = 'status-token-0123456789abcdef';
+
+let directory: string;
+let serve: ServeProcess;
+let browser: BrowserContext;
+
+beforeAll(async () => {
+  if (!isThere) return;
+  directory = await mkdtemp(join(tmpdir(), 'seekfs-status-'));
+  await writeFile(join(directory, 'warm.bin'), seededRandom(1).bytes(6 * MIB));
+  await writeFile(join(directory, 'tokens'), `${TOKEN} *\n`);
+  const hostile = 'a <img src=x onerror="document.title=1"> name.bin';
+  await writeFile(join(directory, hostile), 'x'.repeat(1000));
+  await seekfs(directory, 'put', 'dev', 'warm.bin', hostile);
+  serve = await startServe(directory, '--workers', '2');
+  for (const off of [0, 4 * MIB]) await ask(`${serve.url}/blob?ns=dev&path=warm.bin&off=${off}&len=1000000`);
+  browser = await chromium.launchPersistentContext(join(directory, 'browser'), {
+    executablePath: CHROMIUM,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+    ].concat(['--disable-component-update', '--disable-sync']),
+  });
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await serve?.stop();
+  if (isThere) await rm(directory, { recursive: true, force: true });
+});
+
+/** Opens the page; `problems` collects what the browser complained about. */
+async function open(url: string, view: { width: number; dark: boolean }): Promise<{ page: Page; problems: string[] }> {
+  const page = await browser.newPage();
+  const problems: string[] = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error') problems.push(message.text());
+  });
+  page.on('pageerror', (error) => problems.push(error.message));
+  page.on('request', (request) => {
+    if (!request.url().startsWith(url) && !request.url().startsWith('data:')) problems.push(`asked ${request.url()}`);
+  });
+  await page.setViewportSize({ width: view.width, height: 900 });
+  await page.emulateMedia({ colorScheme: view.dark ? 'dark' : 'light' });
+  await page.goto(url);
+  return { page, problems };
+}
+
+describe.skipIf(!isThere)('the status page', () => {
+  test.each([
+    { name: 'wide-light', width: 1200, dark: false },
+    { name: 'wide-dark', width: 1200, dark: true },
+    { name: 'phone-light', width: 360, dark: false },
+    { name: 'phone-dark', width: 360, dark: true },
+  ])('shows the state, $name', async ({ name, ...view }) => {
+    const { page, problems } = await open(serve.url, view);
+    await page.waitForSelector('#state:has-text("live")');
+    expect(await page.textContent('#where')).toContain(`store file://${join(directory, 'store')}`.slice(6));
+    expect(await page.textContent('#versions')).toMatch(/devv-12/);
+    expect(await page.textContent('#hit')).toMatch(/^\d+\.\d %$/);
+    const names = await page.locator('.file .name').allTextContents();
+    expect(names).toContain('dev/a <img src=x onerror="document.title=1"> name.bin');
+    expect(names).toContain('dev/warm.bin');
+    expect(await page.title()).toBe('seekfs');
+    // Part of the file is cached, part is not: cells of both kinds.
+    const opacities = await page
+      .locator('.file', { hasText: 'warm.bin' })
+      .locator('rect:not(.back)')
+      .evaluateAll((cells) => cells.map((cell) => cell.getAttribute('fill-opacity')));
+    expect(opacities).toContain('1');
+    expect(opacities).toContain('0');
+    const background = await page.evaluate<string>('getComputedStyle(document.body).backgroundColor');
+    expect(background).toBe(view.dark ? 'rgb(18, 22, 28)' : 'rgb(246, 247, 249)');
+    const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
+    expect(overflow, 'nothing sticks out to the side').toBeLessThanOrEqual(0);
+    if (SCREENSHOTS) {
+      // Traffic, so that there is something to see.
+      for (let count = 0; count < 6; count += 1) {
+        await ask(`${serve.url}/blob?ns=dev&path=warm.bin&len=${(count + 1) * 200_000}`);
+        await page.waitForTimeout(1000);
+      }
+      await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: true });
+    }
+    expect(problems).toEqual([]);
+    await page.close();
+  });
+
+  test('is live: what is read while it is open shows up', async () => {
+    const { page } = await open(serve.url, { width: 800, dark: false });
+    const reads = page.locator('.file', { hasText: 'name.bin' }).locator('.num');
+    await page.waitForFunction('document.body.textContent.includes("0 reads")');
+    await ask(
+      `${serve.url}/blob?ns=dev&path=${encodeURIComponent('a <img src=x onerror="document.title=1"> name.bin')}`,
+    );
+    await expect.poll(() => reads.textContent(), { timeout: 10_000 }).toContain('1 reads');
+    await page.close();
+  });
+
+  test('asks for a token where there are tokens, and says when the server is gone', async () => {
+    const guarded = await startServe(directory, '--workers', '1', '--tokens', join(directory, 'tokens'));
+    const { page } = await open(guarded.url, { width: 800, dark: false });
+    await page.waitForSelector('#login:visible');
+    expect(await page.isVisible('#main')).toBe(false);
+    await page.fill('#token', TOKEN);
+    await page.click('button');
+    await page.waitForSelector('#state:has-text("live")');
+    expect(await page.isVisible('#main')).toBe(true);
+    await guarded.stop();
+    await page.waitForSelector('#state:has-text("not answering")');
+    await page.close();
+  });
+});
