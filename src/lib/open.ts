@@ -106,6 +106,7 @@ class WiredSeekfs implements Seekfs {
       directoryPath,
       capacityBytes: l2BytesMax,
       freeReserveBytes,
+      namespaceQuotaBytes: config.cache.namespaceQuotaBytes,
       policyOf: () => config.cache.policy,
       memory,
       metrics,

@@ -144,6 +144,27 @@ export class Cleaning {
     }
   }
 
+  /** Removes pages of one namespace until `enough`; what others have in the same segments is written again. */
+  async shrink(ns: string, enough: () => boolean): Promise<void> {
+    const { retention, set } = this.#parts;
+    while (!enough()) {
+      const before = set.namespaceBytes(ns);
+      const bytesIn = (segment: Segment): number => segment.namespaces.get(ns) ?? 0;
+      const [fullest] = this.#oldest().sort((a, b) => bytesIn(b) - bytesIn(a));
+      const view = fullest && (await this.#view(fullest));
+      if (!view || bytesIn(fullest) === 0) return;
+      const scored = view.records
+        .filter(({ file }) => file.ns === ns)
+        .map((live) => ({ live, score: retention.score({ ...live.file, pageId: live.item.pageId }) }))
+        .sort((a, b) => a.score - b.score);
+      // All that is cold, and at least a quarter, so that each step makes progress.
+      const cold = scored.filter(({ score }, index) => score <= 0 || index < scored.length / 4);
+      const dropped = new Set(cold.map(({ live }) => live));
+      const survivors = view.records.filter((live) => !dropped.has(live));
+      if ((await this.#remove(view, survivors, 'compact')) !== 'removed' || set.namespaceBytes(ns) >= before) return;
+    }
+  }
+
   /** Writes again what is live in segments that are mostly dead, and in short ones when there are many. */
   async compact(which: 'all' | 'short'): Promise<void> {
     const { capacity, signal } = this.#parts;

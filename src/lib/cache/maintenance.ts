@@ -66,6 +66,15 @@ export class Maintenance {
   }
 
   /**
+   * Evicts pages of one namespace, coldest first, until it takes so many bytes or nothing more of it can go.
+   * @throws system errors of the disk
+   */
+  async shrink(ns: string, bytes: number): Promise<void> {
+    const enough = (): boolean => this.#parts.set.namespaceBytes(ns) <= bytes;
+    await this.#alone((cleaning) => cleaning.shrink(ns, enough), { waitMsMax: LOCK_WAIT_MS_MAX });
+  }
+
+  /**
    * Drops dead pages, brings the cache within its capacity, compacts, merges and writes a checkpoint.
    * @returns undefined when another process holds the lock
    * @throws system errors of the disk

@@ -33,6 +33,8 @@ export interface SegmentStoreOptions {
   readonly capacityBytes: number | undefined;
   /** Undefined: min(10 %, 32 GiB) of the file system. */
   readonly freeReserveBytes: number | undefined;
+  /** Bound of the page bytes of any one namespace; undefined: none but the capacity. */
+  readonly namespaceQuotaBytes?: number | undefined;
   /** Default auto. */
   readonly policyOf?: ((ns: string) => RetentionName) | undefined;
   readonly memory: MemoryGovernor;
@@ -52,7 +54,10 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
   const once = new OnceLogger(log);
   const layout = layoutOf(options.directoryPath);
   const owner = JSON.stringify(await processes.current());
-  const set = new SegmentSet({ disk, directoryPath: layout.segments, index: new RecordIndex(), metrics, log: once });
+  const quotaBytes = options.namespaceQuotaBytes ?? Number.POSITIVE_INFINITY;
+  const countNamespaces = Number.isFinite(quotaBytes);
+  const index = new RecordIndex();
+  const set = new SegmentSet({ disk, directoryPath: layout.segments, index, metrics, log: once, countNamespaces });
   const keys = new FileKeys();
   const reader = new RecordReader({ set, metrics, log: once });
   const retention = new Retention({ policyOf: options.policyOf ?? (() => 'auto') });
@@ -101,10 +106,13 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
     log,
     progress,
     recordBytesMax: capacity.recordBytesMax,
+    quotaBytes,
+    shrink: (ns, bytes) => maintenance.shrink(ns, bytes),
   });
-  const parts = { set, reader, queue, capacity, retention, maintenance, keys, memory, metrics, log: once, clock };
-  const store = new SegmentStore(parts);
-  await loadSidecar(disk, layout.sidecar, set);
+  const layers = { set, reader, queue, capacity, retention, maintenance };
+  const store = new SegmentStore({ ...layers, keys, quotaBytes, memory, metrics, log: once, clock });
+  // The sidecar has no names, and so no namespaces: with a quota the footers of the segments are read instead.
+  if (!countNamespaces) await loadSidecar(disk, layout.sidecar, set);
   await store.refresh();
   return store;
 }

@@ -9,7 +9,7 @@ import { SEGMENT_HEADER_BYTES, type RecordEntry } from '../segment/format.ts';
 import { formatSegmentName, parseSegmentName, type SegmentName } from '../segment/names.ts';
 import { readFooter, readSegmentHeader, scanRecords } from '../segment/scan.ts';
 import { GRANULE_BYTES } from '../page/page.ts';
-import { decodeItem, hashGroup, type FileHash } from './page-key.ts';
+import { decodeGroup, decodeItem, hashGroup, type FileHash } from './page-key.ts';
 import type { RecordIndex } from './record-index.ts';
 
 const FILES_MAX = 64;
@@ -33,6 +33,8 @@ export interface Segment {
   /** Sealed or given up, and scanned to its end: it needs no look again. */
   complete: boolean;
   records: number;
+  /** Payload bytes by namespace, where they are counted. */
+  readonly namespaces: Map<string, number>;
   /** How its writer called itself; undefined until the header was read. */
   owner: string | undefined;
   /** By its writer's clock; 0 until the header was read. */
@@ -58,9 +60,19 @@ export class SegmentSet {
   readonly #byId = new Map<string, Segment>();
   /** In order of last use. */
   readonly #files = new Map<number, OpenFile>();
+  readonly #namespaceBytes: Map<string, number> | undefined;
   #refreshing: Promise<void> | undefined;
 
-  constructor(options: { disk: Disk; directoryPath: string; index: RecordIndex; metrics: Metrics; log: Logger }) {
+  constructor(options: {
+    disk: Disk;
+    directoryPath: string;
+    index: RecordIndex;
+    metrics: Metrics;
+    log: Logger;
+    /** Whether to count bytes by namespace, which takes the names of all records. */
+    countNamespaces?: boolean | undefined;
+  }) {
+    this.#namespaceBytes = options.countNamespaces ? new Map() : undefined;
     this.directoryPath = options.directoryPath;
     this.index = options.index;
     this.#disk = options.disk;
@@ -95,6 +107,7 @@ export class SegmentSet {
       name,
       fileName,
       records: 0,
+      namespaces: new Map(),
       owner: undefined,
       createdAtMs: 0,
       gone: false,
@@ -120,6 +133,7 @@ export class SegmentSet {
     const item = decodeItem(entry.item, entry.payloadBytes);
     if (!item) return;
     segment.records += 1;
+    if (this.#namespaceBytes) this.#count(segment, entry);
     this.unsaved.records += 1;
     this.index.insert({
       lo: hash.lo,
@@ -262,6 +276,18 @@ export class SegmentSet {
     }
   }
 
+  /** Payload bytes of the namespace in all segments; 0 where namespaces are not counted. */
+  namespaceBytes(ns: string): number {
+    return this.#namespaceBytes?.get(ns) ?? 0;
+  }
+
+  #count(segment: Segment, entry: RecordEntry): void {
+    const ns = decodeGroup(entry.group)?.ns;
+    if (ns === undefined || !this.#namespaceBytes) return;
+    segment.namespaces.set(ns, (segment.namespaces.get(ns) ?? 0) + entry.payloadBytes);
+    this.#namespaceBytes.set(ns, this.namespaceBytes(ns) + entry.payloadBytes);
+  }
+
   async #indexAll(segment: Segment, entries: readonly RecordEntry[]): Promise<void> {
     const hashes = new Map<Buffer, FileHash>();
     for (const [number, entry] of entries.entries()) {
@@ -282,6 +308,7 @@ export class SegmentSet {
   forget(segment: Segment, options?: { readonly keepIndexed: boolean }): void {
     if (segment.gone) return;
     segment.gone = true;
+    for (const [ns, bytes] of segment.namespaces) this.#namespaceBytes?.set(ns, this.namespaceBytes(ns) - bytes);
     this.#byId.delete(segment.idHex);
     this.#segments[segment.number] = undefined;
     if (!options?.keepIndexed) this.index.removeSegments(new Set([segment.number]));

@@ -46,6 +46,8 @@ export interface SegmentStoreParts {
   readonly retention: Retention;
   readonly maintenance: Maintenance;
   readonly keys: FileKeys;
+  /** Bound of the bytes of any one namespace; Infinity for none. */
+  readonly quotaBytes: number;
   readonly memory: MemoryGovernor;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -173,12 +175,12 @@ export class SegmentStore {
    * `onWritten`, whether it was written or given up.
    */
   insert(run: VerifiedRun, onWritten?: () => void): boolean {
-    const { retention, queue, capacity, set, metrics } = this.#parts;
+    const { retention, queue, capacity, set, metrics, quotaBytes } = this.#parts;
     const { page } = run;
     if (!isCacheable(page)) return false;
     // A page that is there in part was admitted before.
     if (this.#records(page).length === 0) {
-      const full = capacity.full;
+      const full = capacity.full || set.namespaceBytes(page.ns) + page.len > quotaBytes;
       if (retention.admit(page, { full, residentPages: set.index.count }) === 'decline') {
         metrics.add('seekfs_l2_declined_total', 1, { reason: 'policy' });
         return false;

@@ -24,6 +24,10 @@ export interface WriteQueueParts {
   readonly log: Logger;
   /** Changes as long as the disk takes records, those of maintenance included. */
   readonly progress: Cell;
+  /** Bound of the bytes of any one namespace; Infinity for none. */
+  readonly quotaBytes: number;
+  /** Evicts pages of the namespace until it takes so many bytes, as far as that can be. */
+  readonly shrink: (ns: string, bytes: number) => Promise<void>;
   /** Larger runs are declined: the cache is too small for them. */
   readonly recordBytesMax: number;
 }
@@ -133,6 +137,10 @@ export class WriteQueue {
     const { page, span } = run;
     const key = keys.of(page);
     const held = bitsOf(recordsOf(set.index, key, page.pageId), granuleCount(page));
+    if (!held.complete && !(await this.#fitsQuota(page.ns, run.bytes))) {
+      metrics.add('seekfs_l2_declined_total', 1, { reason: 'quota' });
+      return;
+    }
     for (const stretch of held.missingRuns(span.first, span.count)) {
       const at = stretch.first - span.first;
       const payload = run.slabs.slice(at, at + stretch.count).map((slab) => slab.bytes);
@@ -156,6 +164,17 @@ export class WriteQueue {
       this.#failing = false;
       this.#pauseMs = 0;
     }
+  }
+
+  async #fitsQuota(ns: string, bytes: number): Promise<boolean> {
+    const { quotaBytes, set, writer, shrink } = this.#parts;
+    const boundBytes = quotaBytes - bytes;
+    if (set.namespaceBytes(ns) <= boundBytes) return true;
+    if (boundBytes < 0) return false;
+    // What lies in the open segment can only go once that has ended.
+    await writer.seal({ durable: false });
+    await shrink(ns, boundBytes);
+    return set.namespaceBytes(ns) <= boundBytes;
   }
 
   #failed(error: unknown): void {

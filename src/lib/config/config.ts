@@ -52,6 +52,8 @@ export interface Config {
     readonly l2BytesMax: number | undefined;
     /** Undefined: min(10 %, 32 GiB) of the file system. */
     readonly freeReserveBytes: number | undefined;
+    /** Of L2, for the pages of any one namespace; undefined: none. */
+    readonly namespaceQuotaBytes: number | undefined;
     readonly l1BytesMax: number;
     readonly policy: RetentionPolicy;
   };

@@ -47,6 +47,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
       l2BytesMax: clampL2(settings, options, path),
       freeReserveBytes: settings.get('cache.free_reserve_gib'),
       l1BytesMax: memory.l1,
+      namespaceQuotaBytes: settings.get('cache.namespace_quota_gib'),
       policy: settings.get('cache.policy')!,
     },
     memoryBytesMax: memory.limit,

@@ -118,6 +118,14 @@ export const SETTINGS = {
     defaultText: 'the smaller of 10 % and 32 GiB of the file system',
     doc: 'space that L2 leaves free on its file system',
   },
+  'cache.namespace_quota_gib': {
+    kind: 'size',
+    unitBytes: GIB,
+    min: 0,
+    env: 'SEEKFS_NAMESPACE_QUOTA_GIB',
+    defaultText: 'none',
+    doc: 'at most so much of L2 for the pages of any one namespace',
+  },
   'cache.policy': {
     kind: 'choice',
     choices: ['auto', 'retain', 's3fifo', 'lru'],
