@@ -32,8 +32,8 @@ export interface Resolution {
   readonly warnings: string[];
 }
 
-/** Variables with our prefix that are no settings. */
-const OTHER_VARIABLES = new Set(['SEEKFS_CONFIG']);
+/** Variables with our prefix that are no settings: the file's name, and what shell completion keeps for itself. */
+const OTHER_VARIABLES = /^SEEKFS_(CONFIG$|AC_)/;
 
 /** @throws config_invalid, file_not_found (a file that was named explicitly) */
 export async function resolveSettings(sources: ConfigSources): Promise<Resolution> {
@@ -111,7 +111,7 @@ function keyOf(setting: TomlSetting, file: string): SettingKey | undefined {
 function strangers(env: Environment): string[] {
   const known = new Set<string>(SETTING_KEYS.map((key) => SETTINGS[key].env));
   return Object.keys(env)
-    .filter((name) => name.startsWith('SEEKFS_') && !known.has(name) && !OTHER_VARIABLES.has(name))
+    .filter((name) => name.startsWith('SEEKFS_') && !known.has(name) && !OTHER_VARIABLES.test(name))
     .map((name) => `the environment variable ${name} is no setting and was ignored; see docs/configuration.md`);
 }
 

@@ -237,7 +237,7 @@ describe('what is wrong is named with key and line', () => {
   });
 
   test('a variable that is no setting is warned about, once', async () => {
-    const config = await load({ env: { SEEKFS_CAHCE: '/x' } });
+    const config = await load({ env: { SEEKFS_CAHCE: '/x', SEEKFS_AC_BASH_SETUP_PATH: '/y' } });
     expect(config.warnings).toEqual([expect.stringContaining('SEEKFS_CAHCE is no setting')]);
   });
 
