@@ -24,6 +24,7 @@ resumed by repeating it.`;
   static override strict = false;
   static override flags = {
     prefix: string({ helpValue: 'PATH', summary: 'put everything under PATH/' }),
+    pack: boolean({ summary: 'put files below 256 KiB into tar shards, many in one object' }),
     publish: boolean({ allowNo: true, default: true, summary: 'publish a version; --no-publish only uploads' }),
     'page-size': pageSizeFlag,
     'unsafe-publish': unsafePublishFlag,
@@ -42,6 +43,7 @@ resumed by repeating it.`;
           prefix: flags.prefix,
           pageSizeBytes: flags['page-size'] ?? config.pageSizeBytes,
           publish: flags.publish,
+          pack: flags.pack ? {} : undefined,
           signal,
           onProgress: ({ bytesDone, bytesFound, filesDone, filesFound }) =>
             progress.update({
@@ -61,6 +63,7 @@ resumed by repeating it.`;
         uploaded_bytes: report.uploadedBytes,
         reused_files: report.reusedFiles,
         reused_bytes: report.reusedBytes,
+        packed_files: report.packedFiles,
         skipped: report.skipped.map(({ sourcePath, reason }) => ({ source: sourcePath, reason })),
         skipped_count: report.skippedCount,
         publish: report.publish ? publishFields(report.publish) : null,

@@ -22,7 +22,7 @@ const pageLengths = fc.oneof(
     .map(({ count, last }) => [...Array<number>(count).fill(65_536), last]),
 );
 
-export const anyEntry: fc.Arbitrary<FileEntry> = fc
+const anyEntry: fc.Arbitrary<FileEntry> = fc
   .record({
     path: anyPath,
     lengths: pageLengths,

@@ -10,7 +10,7 @@ import type { ChecksumReply, ChecksumRequest } from './checksum-worker.ts';
 import { FileChecksums, type Checksums } from './checksums.ts';
 
 /** Hashing that much takes about half a millisecond. */
-export const INLINE_BYTES_MAX = MIB;
+const INLINE_BYTES_MAX = MIB;
 const WORKERS_MAX = 4;
 
 /** The hashing of one file: blocks in order, then `finish`, or `drop`. */

@@ -14,7 +14,7 @@ import { digestOf } from './pinned.ts';
 import type { ManifestHeader, PinnedVersion, PublishedIndex } from './types.ts';
 
 /** From so many files on, the index is published beside the manifest: below, building it costs less than a request. */
-export const PUBLISHED_INDEX_FILES_MIN = 10_000;
+const PUBLISHED_INDEX_FILES_MIN = 10_000;
 const FLUSH_BYTES = MIB;
 
 export interface Draft extends AppliedEdit {

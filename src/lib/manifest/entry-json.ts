@@ -175,7 +175,7 @@ export function parseEntry(value: unknown): FileEntry {
   };
 }
 
-export function encodeGranules(crcs: Uint32Array): string {
+function encodeGranules(crcs: Uint32Array): string {
   const bytes = Buffer.allocUnsafe(crcs.length * 4);
   for (const [index, crc] of crcs.entries()) bytes.writeUInt32LE(crc, index * 4);
   return bytes.toString('base64');

@@ -15,7 +15,7 @@ export interface VersionSummary {
   readonly tombstones: number;
 }
 
-export function summarize(pinned: PinnedVersion): VersionSummary {
+function summarize(pinned: PinnedVersion): VersionSummary {
   const { version, digest, header, fileCount, totalBytes } = pinned;
   const { parents, createdAtS, tombstones } = header;
   return { version, digest, parents, createdAtS, fileCount, totalBytes, tombstones: tombstones.length };

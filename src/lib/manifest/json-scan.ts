@@ -6,7 +6,7 @@ import { SeekfsError } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
 
 /** One entry of `files`, or one other member: a page table of a million pages fits. */
-export const PIECE_BYTES_MAX = 64 * MIB;
+const PIECE_BYTES_MAX = 64 * MIB;
 const DEPTH_MAX = 32;
 const MEMBERS_MAX = 1000;
 

@@ -4,7 +4,7 @@ import { SeekfsError } from '../base/errors.ts';
 
 /** S3's limit of a key; a path is held to it too, though a packed one needs no key of its own. */
 export const KEY_BYTES_MAX = 1024;
-export const NAMESPACE_BYTES_MAX = 255;
+const NAMESPACE_BYTES_MAX = 255;
 
 const CONTENT_SUFFIX = /^v-(?:sha256:)?[0-9a-f]{64}$/;
 const CONTENT_SUFFIX_BYTES = '/v-'.length + 64;

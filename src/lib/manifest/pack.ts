@@ -13,10 +13,10 @@ import { digestOf } from './pinned.ts';
 import { encodeTarHeader, paddingOf, TAR_END } from './tar-format.ts';
 import type { FileEntry } from './types.ts';
 
-export const PACK_BELOW_BYTES_DEFAULT = 256 * 1024;
+const PACK_BELOW_BYTES_DEFAULT = 256 * 1024;
 /** Beyond, a file gains nothing from company, and a shard is held in memory. */
-export const PACK_BELOW_BYTES_MAX = 16 * MIB;
-export const SHARD_BYTES_DEFAULT = 64 * MIB;
+const PACK_BELOW_BYTES_MAX = 16 * MIB;
+const SHARD_BYTES_DEFAULT = 64 * MIB;
 const READS_AT_ONCE = 8;
 
 export interface PackOptions {

@@ -22,7 +22,7 @@ import type { PublishedIndex } from './types.ts';
 
 const DELETE_BATCH = 1000;
 const HEADER_BYTES = 64 * 1024;
-export const GC_GRACE_MS_DEFAULT = 24 * 3_600_000;
+const GC_GRACE_MS_DEFAULT = 24 * 3_600_000;
 
 export interface RemoteGcOptions {
   readonly ns: string;

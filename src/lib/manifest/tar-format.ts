@@ -6,7 +6,7 @@
 //   a name that does not fit, or is not ASCII, is a pax record "LEN path=NAME\n" in an entry of type x before it
 import { SeekfsError } from '../base/errors.ts';
 
-export const TAR_BLOCK_BYTES = 512;
+const TAR_BLOCK_BYTES = 512;
 /** Two empty blocks. */
 export const TAR_END = Buffer.alloc(2 * TAR_BLOCK_BYTES);
 const OCTAL_SIZE_MAX = 8 ** 11 - 1;
