@@ -2,6 +2,7 @@
 // to nothing but themselves, reused for ever, and counted by reference; resident memory then follows the bound, not
 // the garbage collector. Demand waits in order; speculation is refused while anything waits or little is left.
 import { abortError } from './errors.ts';
+import { Semaphore } from './semaphore.ts';
 import { KIB } from './units.ts';
 
 export const SLAB_BYTES = 128 * KIB;
@@ -15,6 +16,8 @@ export interface Slab {
   /** A new reference to a part of it: `bytes` [start, end). The caller still owns its own reference of the whole. */
   slice(start: number, end: number): Slab;
 }
+
+const TICKET_SHARE = 0.75;
 
 export type Lane = 'demand' | 'speculation';
 
@@ -53,6 +56,12 @@ class PooledSlab implements Slab {
 
 export class MemoryGovernor {
   readonly limitBytes: number;
+  /**
+   * In slabs. Whoever will hold several slabs at different times, and wait for some while it holds others, takes a
+   * ticket for all of them first. All tickets together leave room under the limit, so that their holders never wait for
+   * each other; what is over is for L1, for writes behind and for answers that are on their way.
+   */
+  readonly tickets: Semaphore;
   readonly #free: Buffer[] = [];
   readonly #waiters = new Set<Waiter>();
   readonly #reclaimers = new Set<(slabs: number) => void>();
@@ -61,14 +70,16 @@ export class MemoryGovernor {
 
   constructor(options: { limitBytes: number }) {
     this.limitBytes = Math.max(SLAB_BYTES, Math.floor(options.limitBytes / SLAB_BYTES) * SLAB_BYTES);
+    this.tickets = new Semaphore(Math.max(1, Math.floor((this.limitBytes / SLAB_BYTES) * TICKET_SHARE)));
   }
 
   get inUseBytes(): number {
     return this.#inUse * SLAB_BYTES;
   }
 
+  /** Demand that waits for slabs, or for its turn to want some. */
   get waiting(): number {
-    return this.#waiters.size;
+    return this.#waiters.size + this.tickets.waiting;
   }
 
   /** Registers a holder of slabs that can do without (L1); it is asked for that many when demand would wait. */

@@ -7,7 +7,7 @@
 import { SeekfsError } from '../base/errors.ts';
 import { SLAB_BYTES, type Lane, type MemoryGovernor, type Slab } from '../base/memory.ts';
 import type { Cell } from '../base/metrics.ts';
-import { Semaphore } from '../base/semaphore.ts';
+import type { Semaphore } from '../base/semaphore.ts';
 import type { PageCache, Presence } from '../cache/page-cache.ts';
 import { granuleCount, granuleLength, granulesOf, GRANULE_BYTES, type GranuleSpan } from '../page/page.ts';
 import type { Fetcher } from './fetcher.ts';
@@ -45,8 +45,6 @@ export interface Load {
   close(): void;
 }
 
-/** Tickets leave this share of the limit to L1, to writes behind and to consumers. */
-const TICKET_SHARE = 0.75;
 const ATTEMPTS_MAX = 8;
 const LOOKS_MAX = 4;
 
@@ -63,17 +61,12 @@ export class Loader {
 
   constructor(deps: LoaderDeps) {
     this.#deps = deps;
-    this.#tickets = new Semaphore(Math.max(1, Math.floor((deps.memory.limitBytes / SLAB_BYTES) * TICKET_SHARE)));
+    this.#tickets = deps.memory.tickets;
   }
 
   /** The most that a load can hold without having the memory to itself; callers size their loads to parts of it. */
   get ticketBytesMax(): number {
     return this.#tickets.capacity * SLAB_BYTES;
-  }
-
-  /** Demand reads that wait for their turn. */
-  get waiting(): number {
-    return this.#tickets.waiting;
   }
 
   /**
