@@ -1,7 +1,8 @@
 // An S3 server in this process whose answers a test scripts: every fault that a store or a network has shown, settable
 // latency and bandwidth, and a log of what was asked. Right answers come from faulty-s3-objects.ts. Signatures are not
 // checked, their time is.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import type { S3Options } from '../../src/lib/objectstore/s3-options.ts';
@@ -60,9 +61,16 @@ export class FaultyS3 {
   clockOffsetMs = 0;
   /** Access keys whose tokens have expired. */
   readonly expiredKeys = new Set<string>();
-  readonly #server = createServer((request, response) => {
-    this.#answer(request, response).catch(() => request.socket.destroy());
-  });
+  readonly #server: Server;
+  readonly #scheme: 'http' | 'https';
+
+  constructor(tls?: { readonly key: Buffer; readonly cert: Buffer }) {
+    const listener = (request: IncomingMessage, response: ServerResponse): void => {
+      this.#answer(request, response).catch(() => request.socket.destroy());
+    };
+    this.#server = tls ? createSecureServer(tls, listener) : createServer(listener);
+    this.#scheme = tls ? 'https' : 'http';
+  }
 
   async listen(host = '127.0.0.1'): Promise<this> {
     this.#server.keepAliveTimeout = 60_000;
@@ -75,7 +83,7 @@ export class FaultyS3 {
 
   get endpoint(): string {
     const { address, family, port } = this.#server.address() as AddressInfo;
-    return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+    return `${this.#scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   }
 
   /** How an engine reaches it. */

@@ -18,6 +18,8 @@ export interface S3Config {
   /** Path-style addressing; default: true where an endpoint is set. */
   readonly forcePathStyle: boolean;
   readonly caFile: string | undefined;
+  /** From HTTPS_PROXY, HTTP_PROXY and NO_PROXY; undefined: direct. */
+  readonly proxy: string | undefined;
   readonly getBudgetPerSec: number;
   readonly maxInflightGets: number;
   readonly retryMaxAttempts: number;

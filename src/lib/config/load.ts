@@ -1,5 +1,6 @@
 // Settings in, the typed configuration out: defaults that depend on the machine, clamping, and rules over several keys.
 // The environment, the platform and file reading are given; used by src/cli and by programs that embed the library.
+import { proxyFor } from './proxy.ts';
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SeekfsError } from '../base/errors.ts';
@@ -143,6 +144,7 @@ function s3Config(settings: Settings, options: LoadOptions): S3Config {
     credentials: credentials(settings),
     forcePathStyle: settings.given('s3.force_path_style') ?? endpoint !== undefined,
     caFile: settings.path('s3.ca_file', options) ?? (env['AWS_CA_BUNDLE'] || undefined),
+    proxy: proxyFor(endpoint ?? 'https://s3.amazonaws.com', env),
     getBudgetPerSec: settings.get('s3.get_budget_per_sec')!,
     maxInflightGets: settings.get('s3.max_inflight_gets')!,
     retryMaxAttempts: settings.get('s3.retry_max_attempts')!,

@@ -1,9 +1,7 @@
 // One client of the AWS SDK as both S3 engines need it: endpoint, credentials, certificates, time-outs, no retries of its
 // own (the retry decorator has them). The SDK is loaded here, on first use, and nowhere else.
-import { readFile } from 'node:fs/promises';
-import { rootCertificates } from 'node:tls';
 import type * as AwsS3 from '@aws-sdk/client-s3';
-import { wrapSystemError } from '../base/errors.ts';
+import { readCertificates } from './certificates.ts';
 import { DEFAULT_TIMEOUTS, type S3Options } from './s3-options.ts';
 
 const CONNECTIONS_MAX_DEFAULT = 256;
@@ -12,21 +10,13 @@ const CONNECTIONS_MAX_DEFAULT = 256;
 const ignore = (): void => undefined;
 const SILENT = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore };
 
+type RequestHandler = NonNullable<AwsS3.S3ClientConfig['requestHandler']>;
+
 export type S3Sdk = typeof AwsS3;
 
 export interface LoadedClient {
   readonly sdk: S3Sdk;
   readonly client: AwsS3.S3Client;
-}
-
-/** The certificates to trust: those of Node and those of `caFile`. @throws file_not_found, access_denied */
-export async function readCertificates(caFile: string | undefined): Promise<string[] | undefined> {
-  if (caFile === undefined) return undefined;
-  try {
-    return [...rootCertificates, await readFile(caFile, 'utf8')];
-  } catch (error) {
-    throw wrapSystemError(error, `read the certificates in ${caFile}`);
-  }
 }
 
 export async function createS3Client(options: S3Options): Promise<LoadedClient> {
@@ -39,6 +29,16 @@ export async function createS3Client(options: S3Options): Promise<LoadedClient> 
   const timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
   const agent = { keepAlive: true, maxSockets: options.connectionsMax ?? CONNECTIONS_MAX_DEFAULT };
   const { credentials } = options;
+  const requestHandler =
+    options.proxy === undefined
+      ? {
+          httpAgent: new HttpAgent(agent),
+          httpsAgent: new HttpsAgent(ca ? { ...agent, ca } : agent),
+          connectionTimeout: timeouts.connectMs,
+          socketTimeout: timeouts.firstByteMs,
+          socketAcquisitionWarningTimeout: 600_000,
+        }
+      : (new (await import('./proxied-requests.ts')).ProxiedRequests(options) as unknown as RequestHandler);
   const client = new sdk.S3Client({
     region: options.region,
     forcePathStyle: options.forcePathStyle,
@@ -48,13 +48,7 @@ export async function createS3Client(options: S3Options): Promise<LoadedClient> 
     // Ceph and others know neither flexible checksums nor trailers; our bytes have checksums of their own.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: {
-      httpAgent: new HttpAgent(agent),
-      httpsAgent: new HttpsAgent(ca ? { ...agent, ca } : agent),
-      connectionTimeout: timeouts.connectMs,
-      socketTimeout: timeouts.firstByteMs,
-      socketAcquisitionWarningTimeout: 600_000,
-    },
+    requestHandler,
     ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
     ...(credentials === undefined
       ? {}

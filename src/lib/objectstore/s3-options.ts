@@ -25,7 +25,7 @@ export interface S3Options {
   readonly forcePathStyle: boolean;
   /** PEM certificates to trust beside the usual ones. */
   readonly caFile?: string | undefined;
-  /** "http://proxy:port", used by the undici engine; undefined: direct. */
+  /** "http://proxy:port"; undefined: direct. */
   readonly proxy?: string | undefined;
   /** Sockets to the endpoint at most. */
   readonly connectionsMax?: number | undefined;

@@ -10,18 +10,15 @@ import { checkKey } from './key.ts';
 import type { GetRangeRequest, GetWholeRequest, ObjectHead, RangeSink, WholeObject } from './object-store.ts';
 import { PresignedRequests, type SignedRequest } from './presigned-requests.ts';
 import type { RequestCounter } from './request-counter.ts';
-import { readCertificates } from './s3-client.ts';
 import type { S3Context } from './s3-errors.ts';
-import { DEFAULT_TIMEOUTS, endpointName, type S3Options } from './s3-options.ts';
+import { endpointName, type S3Options } from './s3-options.ts';
 import { checkNotEncoded, checkRangeAnswer, checkWholeAnswer } from './s3-response.ts';
 import { sdkError } from './sdk-errors.ts';
 import type { SdkObjectStore } from './sdk.ts';
 import { checkRange, tooLarge } from './source.ts';
 import { orByRange } from './whole-by-range.ts';
+import { createDispatcher } from './undici-dispatcher.ts';
 import { UndiciGetHandler, type UndiciGet } from './undici-get.ts';
-
-const CONNECTIONS_MAX_DEFAULT = 128;
-const KEEP_ALIVE_MS = 10_000;
 
 export interface UndiciStoreOptions {
   readonly s3: S3Options;
@@ -147,27 +144,4 @@ export class UndiciObjectStore extends ForwardingObjectStore {
     dispatcher.dispatch({ origin, path, method, headers: { ...headers, 'accept-encoding': 'identity' } }, handler);
     return handler.done;
   }
-}
-
-async function createDispatcher(s3: S3Options): Promise<Dispatcher> {
-  const [undici, ca] = await Promise.all([import('undici'), readCertificates(s3.caFile)]);
-  const timeouts = { ...DEFAULT_TIMEOUTS, ...s3.timeouts };
-  const pool = {
-    connections: s3.connectionsMax ?? CONNECTIONS_MAX_DEFAULT,
-    pipelining: 1,
-    headersTimeout: timeouts.firstByteMs,
-    // Runs only while the store is waited for: undici stops it for a paused body.
-    bodyTimeout: timeouts.stallMs,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-  };
-  const tls = { timeout: timeouts.connectMs, ...(ca ? { ca } : {}) };
-  if (s3.proxy === undefined) return new undici.Agent({ ...pool, connect: tls });
-  const tunnel = s3.endpoint === undefined || s3.endpoint.startsWith('https:');
-  return new undici.ProxyAgent({
-    ...pool,
-    uri: s3.proxy,
-    proxyTunnel: tunnel,
-    requestTls: tls,
-    connectTimeout: timeouts.connectMs,
-  });
 }

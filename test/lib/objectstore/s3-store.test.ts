@@ -1,3 +1,6 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/lib/base/clock.ts';
 import { SeekfsError } from '../../../src/lib/base/errors.ts';
@@ -8,11 +11,13 @@ import type { ObjectStore } from '../../../src/lib/objectstore/object-store.ts';
 import type { S3Options } from '../../../src/lib/objectstore/s3-options.ts';
 import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
 import { FaultyS3, type Fault } from '../../support/faulty-s3.ts';
-import { getRangeBytes, patternBytes } from '../../support/object-store-conformance.ts';
+import { getRangeBytes, listAll, patternBytes } from '../../support/object-store-conformance.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 const SIZE_BYTES = 500 * KIB;
 const RANGE = { off: 1000, len: 300 * KIB };
 const BOUND_MS = 6000;
+const OPENSSL = spawnSync('openssl', ['version']).status === 0;
 
 let server: FaultyS3;
 let metrics: Metrics;
@@ -259,14 +264,35 @@ describe('undici engine', () => {
     expect(new Set(signatures).size).toBe(1);
     expect(server.log.every(({ headers }) => headers.authorization === undefined)).toBe(true);
   });
+});
 
-  test('goes through a proxy when it is given one', async () => {
-    const proxy = await new FaultyS3().listen();
-    proxy.objects.set('k', patternBytes({ off: 0, len: SIZE_BYTES }));
-    const store = open('undici', { proxy: proxy.endpoint, endpoint: 'http://store.invalid' });
-    await getRangeBytes(store, 'k', RANGE).catch(() => undefined);
-    expect(proxy.log.length).toBeGreaterThan(0);
-    expect(proxy.log[0]!.headers.host).toBe('store.invalid');
-    await proxy.close();
+describe.each(['sdk', 'undici'] as const)('%s engine', (engine) => {
+  test('sends every request through the proxy that it is given', async () => {
+    const store = open(engine, { proxy: server.endpoint, endpoint: 'http://store.invalid' });
+    expect(await outcomeOf(getRangeBytes(store, 'k', RANGE))).toBe('right bytes');
+    const source = { kind: 'bytes', bytes: Buffer.alloc(3 * 1024 * KIB, 'p') } as const;
+    await store.put({ key: 'put & listed', source, condition: { kind: 'absent' }, durable: true });
+    expect((await listAll(store, 'put')).map(({ key }) => key)).toEqual(['put & listed']);
+    expect(server.log.map(({ operation }) => operation)).toEqual(['GET', 'PUT', 'LIST']);
+    for (const { headers } of server.log) expect(headers.host).toBe('store.invalid');
+  });
+
+  test.skipIf(!OPENSSL)('trusts the certificates of the CA file, and nobody else by itself', async () => {
+    const directory = await temporaryDirectory();
+    const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
+    const subject = '-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1'.split(' ');
+    const flags = '-x509 -newkey rsa:2048 -nodes -days 2'.split(' ');
+    execFileSync('openssl', ['req', ...flags, ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+    const secure = await new FaultyS3({ key: readFileSync(key), cert: readFileSync(cert) }).listen();
+    secure.objects.set('k', patternBytes({ off: 0, len: SIZE_BYTES }));
+    const trusting = open(engine, { endpoint: secure.endpoint, caFile: cert });
+    expect(await outcomeOf(getRangeBytes(trusting, 'k', RANGE))).toBe('right bytes');
+    const doubting = open(engine, { endpoint: secure.endpoint });
+    const error = await getRangeBytes(doubting, 'k', RANGE).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'store_unavailable', retryable: false });
+    expect((error as Error).message).toContain('ca_file');
+    const lost = open(engine, { endpoint: secure.endpoint, caFile: join(directory, 'missing.pem') });
+    expect(await outcomeOf(getRangeBytes(lost, 'k', RANGE))).toBe('file_not_found');
+    await secure.close();
   });
 });

@@ -1,0 +1,30 @@
+// undici's connection pools to one store: sockets, time-outs, certificates, and the way through a proxy. Loads undici.
+import type { Dispatcher } from 'undici';
+import { readCertificates } from './certificates.ts';
+import { DEFAULT_TIMEOUTS, type S3Options } from './s3-options.ts';
+
+const CONNECTIONS_MAX_DEFAULT = 128;
+const KEEP_ALIVE_MS = 10_000;
+
+export async function createDispatcher(s3: S3Options): Promise<Dispatcher> {
+  const [undici, ca] = await Promise.all([import('undici'), readCertificates(s3.caFile)]);
+  const timeouts = { ...DEFAULT_TIMEOUTS, ...s3.timeouts };
+  const pool = {
+    connections: s3.connectionsMax ?? CONNECTIONS_MAX_DEFAULT,
+    pipelining: 1,
+    headersTimeout: timeouts.firstByteMs,
+    // Runs only while the store is waited for: undici stops it for a paused body.
+    bodyTimeout: timeouts.stallMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  };
+  const tls = { timeout: timeouts.connectMs, ...(ca ? { ca } : {}) };
+  if (s3.proxy === undefined) return new undici.Agent({ ...pool, connect: tls });
+  const proxyTunnel = s3.endpoint === undefined || s3.endpoint.startsWith('https:');
+  return new undici.ProxyAgent({
+    ...pool,
+    uri: s3.proxy,
+    proxyTunnel,
+    requestTls: tls,
+    connectTimeout: timeouts.connectMs,
+  });
+}
