@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { MemoryGovernor } from '../../src/lib/base/memory.ts';
 import { Metrics } from '../../src/lib/base/metrics.ts';
-import { systemRandom } from '../../src/lib/base/random.ts';
+import { seededRandom, systemRandom } from '../../src/lib/base/random.ts';
 import { KIB, MIB } from '../../src/lib/base/units.ts';
 import { createPageCache } from '../../src/lib/cache/layered-cache.ts';
 import { openSegmentStore } from '../../src/lib/cache/open-segment-store.ts';
@@ -209,6 +209,26 @@ describe('a cache disk that fails', () => {
     await world.close();
     expect(world.logger.lines).toEqual([expect.stringMatching(/^warn: cannot read the cache in .*EIO/)]);
     expect(world.metrics.get('seekfs_l2_read_failures_total')).toBeGreaterThan(1);
+  });
+
+  test('by bytes that change under a running reader serves none of them, and every damage heals', async () => {
+    await world.prepare();
+    await world.open();
+    await world.readAll();
+    const random = seededRandom(17);
+    let refetched = 0;
+    for (let turn = 0; turn < 60; turn += 1) {
+      const segments = await world.inner.list('/cache/segments');
+      const path = `/cache/segments/${segments[Math.floor(random.unit() * segments.length)]}`;
+      const bytes = world.inner.bytesOf(path);
+      for (let hit = 0; hit < 3; hit += 1) bytes[Math.floor(random.unit() * bytes.length)]! ^= 1 << (hit + 1);
+      world.inner.plant(path, bytes);
+      refetched += await world.readAll();
+      expect(await world.readAll(), `GETs after damage ${turn} was met`).toBe(0);
+    }
+    expect(refetched).toBeGreaterThan(30);
+    expect(world.metrics.get('seekfs_crc_failures_total')).toBeGreaterThanOrEqual(30);
+    await world.close();
   });
 
   test('that is full takes what fits, and the rest is read through', async () => {
