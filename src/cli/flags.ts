@@ -61,6 +61,11 @@ export const GLOBAL_FLAGS = {
   config: string({ helpGroup: 'GLOBAL', helpValue: 'FILE', summary: 'configuration file' }),
   store: string({ helpGroup: 'GLOBAL', helpValue: 'URL', summary: 'object store: file:///dir or s3://bucket' }),
   cache: string({ helpGroup: 'GLOBAL', helpValue: 'DIR', summary: 'directory of the local cache (L2)' }),
+  via: string({
+    helpGroup: 'GLOBAL',
+    helpValue: 'URL',
+    summary: 'read through a running "seekfs serve"; its token, if it wants one, is in SEEKFS_TOKEN',
+  }),
   at: versionFlag({
     helpGroup: 'GLOBAL',
     summary: 'version to read: 3, v-3 or 3@sha256:<hex>; default: the current one',
@@ -84,6 +89,7 @@ export interface GlobalValues {
   readonly config?: string | undefined;
   readonly store?: string | undefined;
   readonly cache?: string | undefined;
+  readonly via?: string | undefined;
   readonly at?: VersionSelector | undefined;
   readonly 'log-level'?: string | undefined;
   readonly progress?: boolean | undefined;

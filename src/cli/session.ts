@@ -53,10 +53,9 @@ export function stderrLogger(level: LogLevel): Logger {
 }
 
 export async function openSession(config: Config, flags: GlobalValues): Promise<Session> {
-  const { openSeekfs } = await import('../lib/open.ts');
   const log = stderrLogger(config.logLevel);
   for (const warning of config.warnings) log.log('warn', warning);
-  const seekfs = openSeekfs(config, { log });
+  const seekfs = await openLibrary(config, flags, log);
   const { signal } = interruption;
   const isJson = flags.json === true;
   return {
@@ -80,6 +79,12 @@ export async function openSession(config: Config, flags: GlobalValues): Promise<
       process.exitCode = ERROR_TABLE[code].exitStatus;
     },
   };
+}
+
+async function openLibrary(config: Config, { via: url }: GlobalValues, log: Logger): Promise<Seekfs> {
+  if (url === undefined) return (await import('../lib/open.ts')).openSeekfs(config, { log });
+  const { openVia } = await import('../lib/via.ts');
+  return openVia({ url, token: process.env['SEEKFS_TOKEN'], config, log });
 }
 
 async function progressFor(flags: GlobalValues, seekfs: Seekfs): Promise<Progress> {

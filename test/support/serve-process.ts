@@ -20,7 +20,13 @@ function environment(directory: string): NodeJS.ProcessEnv {
 
 /** Runs one command to its end; rejects where its exit status is not 0. */
 export async function seekfs(directory: string, ...args: string[]): Promise<string> {
-  const options = { cwd: directory, env: environment(directory) };
+  // One byte a character, so that outputs compare byte for byte.
+  const options = {
+    cwd: directory,
+    env: environment(directory),
+    encoding: 'latin1' as const,
+    maxBuffer: 64 * 1024 * 1024,
+  };
   return (await promisify(execFile)(process.execPath, [SCRIPT, ...args], options)).stdout;
 }
 

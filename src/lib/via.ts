@@ -1,0 +1,217 @@
+// The library behind `--via URL`: versions and bytes come from a running `seekfs serve`, and no store or cache is
+// touched. What needs those is refused.
+import { clipRange, type ByteRange } from './base/byte-range.ts';
+import { SeekfsError } from './base/errors.ts';
+import { silentLogger, type Logger } from './base/log.ts';
+import { MemoryGovernor, SLAB_BYTES, type Slab } from './base/memory.ts';
+import { Metrics } from './base/metrics.ts';
+import { MIB } from './base/units.ts';
+import { SeekfsClient } from './client.ts';
+import type { Config } from './config/config.ts';
+import { decodeManifest } from './manifest/codec.ts';
+import { comparePaths } from './manifest/path-order.ts';
+import type { FileEntry, ManifestHeader, PinnedVersion, VersionSelector } from './manifest/types.ts';
+import type { Seekfs } from './open.ts';
+import type { Extent, Reader, ReadOptions } from './read/reader.ts';
+
+/** One POST /readv asks for at most so much. */
+const BATCH_BYTES = 64 * MIB;
+const BATCH_EXTENTS = 4096;
+
+function refused(): SeekfsError {
+  return new SeekfsError(
+    'usage',
+    'this cannot be done through --via: it needs the store or the cache itself; leave --via out',
+  );
+}
+
+class RemoteVersion implements PinnedVersion {
+  readonly ns: string;
+  readonly digest: string;
+  readonly header: ManifestHeader;
+  readonly totalBytes: number;
+  readonly #entries: readonly FileEntry[];
+  readonly #byPath: ReadonlyMap<string, FileEntry>;
+
+  constructor(parts: { ns: string; digest: string; header: ManifestHeader; entries: FileEntry[] }) {
+    this.ns = parts.ns;
+    this.digest = parts.digest;
+    this.header = parts.header;
+    this.#entries = parts.entries.sort((a, b) => comparePaths(a.path, b.path));
+    this.#byPath = new Map(this.#entries.map((entry) => [entry.path, entry]));
+    this.totalBytes = this.#entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  }
+
+  get version(): number {
+    return this.header.version;
+  }
+
+  get fileCount(): number {
+    return this.#entries.length;
+  }
+
+  async lookup(path: string): Promise<FileEntry> {
+    const entry = this.#byPath.get(path);
+    if (entry) return entry;
+    throw new SeekfsError('path_not_found', `version ${this.version} of ${this.ns} has no file ${path}`, {
+      details: { ns: this.ns, path, version: this.version },
+    });
+  }
+
+  async *list({
+    prefix = '',
+    startAfter,
+  }: { prefix?: string | undefined; startAfter?: string | undefined } = {}): AsyncIterable<FileEntry> {
+    for (const entry of this.#entries) {
+      if (!entry.path.startsWith(prefix)) continue;
+      if (startAfter === undefined || comparePaths(entry.path, startAfter) > 0) yield entry;
+    }
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** Cuts arriving bytes into slabs of the governor, so that the bound on memory holds here, too. */
+async function* toSlabs(
+  chunks: AsyncIterable<Buffer>,
+  memory: MemoryGovernor,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Slab, void, undefined> {
+  for await (const chunk of chunks) {
+    for (let off = 0; off < chunk.length; off += SLAB_BYTES) {
+      const part = chunk.subarray(off, off + SLAB_BYTES);
+      const [slab] = (await memory.acquire([part.length], { lane: 'demand', signal }))!;
+      part.copy(slab!.bytes);
+      yield slab!;
+    }
+  }
+}
+
+function selectorText({ version, digest }: { version: number; digest?: string | undefined }): string {
+  return digest === undefined ? String(version) : `${version}@${digest}`;
+}
+
+class RemoteReader implements Reader {
+  readonly #client: SeekfsClient;
+  readonly #memory: MemoryGovernor;
+
+  constructor(client: SeekfsClient, memory: MemoryGovernor) {
+    this.#client = client;
+    this.#memory = memory;
+  }
+
+  stream(
+    version: PinnedVersion,
+    entry: FileEntry,
+    range: ByteRange,
+    { signal }: ReadOptions = {},
+  ): AsyncIterable<Slab> {
+    const chunks = this.#client.blob(version.ns, entry.path, { ...range, version: selectorText(version), signal });
+    return toSlabs(chunks, this.#memory, signal);
+  }
+
+  async *readv(version: PinnedVersion, extents: readonly Extent[], { signal }: ReadOptions = {}): AsyncIterable<Slab> {
+    // Clipped here, so that a bad one is found before the first byte and none is cut past its end.
+    const clipped: Extent[] = [];
+    for (const extent of extents) {
+      const { sizeBytes } = await version.lookup(extent.path);
+      clipped.push({ path: extent.path, ...clipRange(extent, sizeBytes) });
+    }
+    for (const batch of batches(clipped)) {
+      const chunks = this.#client.readvStream(version.ns, batch, { version: selectorText(version), signal });
+      yield* toSlabs(chunks, this.#memory, signal);
+    }
+  }
+
+  warm(): Promise<never> {
+    return Promise.reject(refused());
+  }
+
+  planWarm(): Promise<never> {
+    return Promise.reject(refused());
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** Extents larger than a batch are cut. */
+function* batches(extents: readonly Extent[]): Generator<Extent[]> {
+  let batch: Extent[] = [];
+  let bytes = 0;
+  for (const { path, off, len } of extents) {
+    for (let done = 0; done === 0 || done < len;) {
+      const part = { path, off: off + done, len: Math.min(len - done, BATCH_BYTES) };
+      if (batch.length === BATCH_EXTENTS || (batch.length > 0 && bytes + part.len > BATCH_BYTES)) {
+        yield batch;
+        batch = [];
+        bytes = 0;
+      }
+      batch.push(part);
+      bytes += part.len;
+      done += Math.max(1, part.len);
+    }
+  }
+  if (batch.length > 0) yield batch;
+}
+
+class ViaSeekfs implements Seekfs {
+  readonly config: Config;
+  readonly metrics = new Metrics();
+  readonly log: Logger;
+  readonly memory: MemoryGovernor;
+  readonly #client: SeekfsClient;
+
+  constructor(client: SeekfsClient, config: Config, log: Logger) {
+    this.config = config;
+    this.log = log;
+    this.memory = new MemoryGovernor({ limitBytes: config.memoryBytesMax });
+    this.#client = client;
+  }
+
+  get store(): never {
+    throw refused();
+  }
+
+  get publishing(): never {
+    throw refused();
+  }
+
+  cache(): Promise<never> {
+    return Promise.reject(refused());
+  }
+
+  segmentStore(): Promise<never> {
+    return Promise.reject(refused());
+  }
+
+  async reader(): Promise<Reader> {
+    return new RemoteReader(this.#client, this.memory);
+  }
+
+  async pin(
+    ns: string,
+    selector: VersionSelector,
+    { signal }: { signal?: AbortSignal | undefined } = {},
+  ): Promise<PinnedVersion> {
+    const version = selector.kind === 'head' ? undefined : selectorText(selector);
+    const { digest, packed } = await this.#client.manifest(ns, { version, signal });
+    const entries: FileEntry[] = [];
+    const header = await decodeManifest(packed, { onEntry: (entry) => entries.push(entry), signal });
+    return new RemoteVersion({ ns, digest, header, entries });
+  }
+
+  close(): Promise<void> {
+    return this.#client.close();
+  }
+}
+
+/** Sends nothing yet. @throws usage where the URL is none */
+export function openVia(options: {
+  url: string;
+  token?: string | undefined;
+  config: Config;
+  log?: Logger | undefined;
+}): Seekfs {
+  const { url, token, config, log = silentLogger } = options;
+  return new ViaSeekfs(new SeekfsClient({ url, token }), config, log);
+}
