@@ -57,7 +57,15 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
   const quotaBytes = options.namespaceQuotaBytes ?? Number.POSITIVE_INFINITY;
   const countNamespaces = Number.isFinite(quotaBytes);
   const index = new RecordIndex();
-  const set = new SegmentSet({ disk, directoryPath: layout.segments, index, metrics, log: once, countNamespaces });
+  const set = new SegmentSet({
+    disk,
+    directoryPath: layout.segments,
+    index,
+    clock,
+    metrics,
+    log: once,
+    countNamespaces,
+  });
   const keys = new FileKeys();
   const reader = new RecordReader({ set, metrics, log: once });
   const retention = new Retention({ policyOf: options.policyOf ?? (() => 'auto') });

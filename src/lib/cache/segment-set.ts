@@ -1,6 +1,6 @@
 // The segments of one directory as this process knows them: follows what other processes create, append, seal and
-// remove, fills the index with it, and lends out open files (a bounded number). Never writes.
-import { join } from 'node:path';
+// remove, fills the index with it, and lends out their open files. Never writes.
+import type { Clock } from '../base/clock.ts';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
@@ -11,8 +11,8 @@ import { readFooter, readSegmentHeader, scanRecords } from '../segment/scan.ts';
 import { GRANULE_BYTES } from '../page/page.ts';
 import { decodeGroup, decodeItem, hashGroup, type FileHash } from './page-key.ts';
 import type { RecordIndex } from './record-index.ts';
+import { SegmentFiles } from './segment-files.ts';
 
-const FILES_MAX = 64;
 const LOADS_AT_ONCE = 8;
 /** About two milliseconds of the event loop. */
 const INDEXED_AT_ONCE = 4096;
@@ -42,12 +42,6 @@ export interface Segment {
   gone: boolean;
 }
 
-interface OpenFile {
-  readonly opening: Promise<DiskFile>;
-  file: DiskFile | undefined;
-  users: number;
-}
-
 export class SegmentSet {
   readonly directoryPath: string;
   readonly index: RecordIndex;
@@ -58,8 +52,7 @@ export class SegmentSet {
   readonly #log: Logger;
   readonly #segments: (Segment | undefined)[] = [];
   readonly #byId = new Map<string, Segment>();
-  /** In order of last use. */
-  readonly #files = new Map<number, OpenFile>();
+  readonly #files: SegmentFiles;
   readonly #namespaceBytes: Map<string, number> | undefined;
   #refreshing: Promise<void> | undefined;
 
@@ -67,6 +60,7 @@ export class SegmentSet {
     disk: Disk;
     directoryPath: string;
     index: RecordIndex;
+    clock: Clock;
     metrics: Metrics;
     log: Logger;
     /** Whether to count bytes by namespace, which takes the names of all records. */
@@ -76,6 +70,7 @@ export class SegmentSet {
     this.directoryPath = options.directoryPath;
     this.index = options.index;
     this.#disk = options.disk;
+    this.#files = new SegmentFiles(options);
     this.#metrics = options.metrics;
     this.#log = options.log;
   }
@@ -312,78 +307,20 @@ export class SegmentSet {
     this.#byId.delete(segment.idHex);
     this.#segments[segment.number] = undefined;
     if (!options?.keepIndexed) this.index.removeSegments(new Set([segment.number]));
-    const open = this.#files.get(segment.number);
-    if (open?.users === 0) this.#close(segment.number, open);
+    this.#files.release(segment);
   }
 
   /**
    * Runs `use` with the segment's open file.
    * @throws system errors of opening it, and what `use` throws
    */
-  async withFile<T>(segment: Segment, use: (file: DiskFile) => Promise<T>): Promise<T> {
-    const open = this.#borrow(segment);
-    try {
-      return await use(open.file ?? (await open.opening));
-    } finally {
-      open.users -= 1;
-      if (open.users === 0 && segment.gone) this.#close(segment.number, open);
-    }
-  }
-
-  #borrow(segment: Segment): OpenFile {
-    let open = this.#files.get(segment.number);
-    if (open) {
-      open.users += 1;
-      this.#files.delete(segment.number);
-      this.#files.set(segment.number, open);
-      return open;
-    }
-    const created: OpenFile = { opening: this.#open(segment), file: undefined, users: 1 };
-    created.opening.then(
-      (file) => (created.file = file),
-      () => this.#files.get(segment.number) === created && this.#files.delete(segment.number),
-    );
-    open = created;
-    this.#files.set(segment.number, open);
-    if (this.#files.size > FILES_MAX) this.#closeIdle(this.#files.size - FILES_MAX);
-    return open;
-  }
-
-  /** Opens it by the name that is known, and where that is gone by the one that sealing gives. */
-  async #open(segment: Segment): Promise<DiskFile> {
-    try {
-      return await this.#disk.open(join(this.directoryPath, segment.fileName), 'read');
-    } catch (error) {
-      const code = systemErrorCode(error);
-      if (code === 'EMFILE' || code === 'ENFILE') this.#closeIdle(this.#files.size);
-      if (code !== 'ENOENT' || segment.name.kind === 'sealed') throw error;
-      return this.#disk.open(
-        join(this.directoryPath, formatSegmentName({ kind: 'sealed', idHex: segment.idHex })),
-        'read',
-      );
-    }
-  }
-
-  #closeIdle(count: number): void {
-    let left = count;
-    for (const [number, open] of this.#files) {
-      if (left === 0) return;
-      if (open.users > 0) continue;
-      this.#close(number, open);
-      left -= 1;
-    }
-  }
-
-  #close(number: number, open: OpenFile): void {
-    if (this.#files.get(number) === open) this.#files.delete(number);
-    void open.opening.then((file) => file.close()).catch(() => undefined);
+  withFile<T>(segment: Segment, use: (file: DiskFile) => Promise<T>): Promise<T> {
+    return this.#files.with(segment, use);
   }
 
   async close(): Promise<void> {
     await this.#refreshing?.catch(() => undefined);
-    const files = [...this.#files.values()];
-    this.#files.clear();
-    await Promise.allSettled(files.map(async (open) => (await open.opening).close()));
+    await this.#files.close();
   }
 }
 

@@ -32,6 +32,7 @@ const ATTEMPTS_MAX = 4;
 const REFRESH_INTERVAL_MS = 200;
 
 const RECENT_MAX = 8;
+const STALE_MS = 5000;
 
 interface PageRange {
   readonly off: number;
@@ -102,6 +103,8 @@ export class SegmentStore {
     range: PageRange,
     options: { readonly signal?: AbortSignal | undefined },
   ): Promise<Slab[] | undefined> {
+    // A reader that finds everything must let go of segments that others removed, too.
+    if (this.#parts.clock.monotonicMs() - this.#refreshedAtMs > STALE_MS) void this.refresh();
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
       const pieces = planPieces(this.#records(page), granulesOf(range));
       if (!pieces) return undefined;
