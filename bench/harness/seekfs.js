@@ -37,11 +37,10 @@ export class Seekfs {
     return this.#env;
   }
 
-  /** A shell command line. @param {string} args already quoted; begins with the command @param {string} [cache] */
+  /** A shell command line. @param {string} args already quoted @param {string} [cache] */
   line(args, cache) {
-    const [command, ...rest] = args.split(' ');
     const cacheFlag = cache ? `--cache ${quote(cache)}` : '';
-    return `${quote(process.execPath)} ${quote(BIN)} ${command} ${this.#flags} ${cacheFlag} ${rest.join(' ')}`;
+    return `${quote(process.execPath)} ${quote(BIN)} ${args} ${this.#flags} ${cacheFlag}`;
   }
 
   /** Runs a command. @param {string} args @param {{ cache?: string, into?: string }} [options] `into`: the rest of a pipe */
@@ -49,7 +48,8 @@ export class Seekfs {
     const line = `${this.line(args, options.cache)} --stats --no-progress`;
     const done = await run(options.into ? `${line} | ${options.into}` : line, { env: this.#env });
     const stats = done.stderr.split('\n').findLast((text) => text.startsWith('{'));
-    return { ...done, stats: stats ? JSON.parse(stats) : {} };
+    if (!stats) throw new Error(`no --stats line from: ${line}\n${done.stderr.slice(-2000)}`);
+    return { ...done, stats: JSON.parse(stats) };
   }
 
   /**

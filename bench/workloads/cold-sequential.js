@@ -20,8 +20,8 @@ export async function measure({ directory, pairs, row, part }) {
   const origin = await s3Origin('seekfs-bench-cold');
   try {
     await run(`aws --endpoint-url ${origin.endpoint} s3 cp ${quote(file)} s3://${origin.bucket}/${KEY}`, origin);
+    await new Seekfs(join(directory, 'publisher'), { s3: origin, engine: 'sdk' }).run('manifest gen dev');
     const seekfs = new Seekfs(directory, { s3: origin });
-    await seekfs.run('manifest gen dev');
     let round = 0;
     const cold = async () => {
       const cache = join(directory, `cache-${(round += 1)}`);
