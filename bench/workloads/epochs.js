@@ -1,0 +1,58 @@
+// (e) Shuffled epochs over shards with the cache at half, once and twice the data: what the store is asked for, by the
+// counters of `serve`. Deterministic but for which pages the first epoch stored.
+import { join } from 'node:path';
+import { seededRandom, writeSeededTree } from '../harness/data.js';
+import { quote } from '../harness/process.js';
+import { Seekfs } from '../harness/seekfs.js';
+
+export const title = 'shuffled epochs over 128 MiB of shards (128 pages of 1 MiB), L1 off';
+
+const PAGE_BYTES = 2 ** 20;
+const EPOCHS = 5;
+
+async function counter(url, name) {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)[1]);
+}
+
+export async function measure({ directory, row }) {
+  const tree = join(directory, 'shards');
+  const shards = writeSeededTree(tree, { files: 16, bytes: 8 * PAGE_BYTES, seed: 50 });
+  const dataBytes = shards.length * 8 * PAGE_BYTES;
+  const publisher = new Seekfs(directory);
+  await publisher.run(`put dev ${quote(`${tree}/`)} --page-size 1MiB`);
+  for (const [share, atLeast] of [
+    [0.5, 49],
+    [1.1, 99],
+    [2, 99],
+  ]) {
+    const config = `[cache]\nl1_memory_gib = 0\nl2_ssd_gib = ${(dataBytes * share) / 2 ** 30}\nfree_reserve_gib = 0\n`;
+    const seekfs = new Seekfs(join(directory, `at-${share}`), { config, store: join(directory, 'store') });
+    const server = await seekfs.serve({ cache: join(directory, `cache-${share}`) });
+    try {
+      const random = seededRandom(1);
+      const pages = shards.flatMap((path) => Array.from({ length: 8 }, (_, page) => [path, page * PAGE_BYTES]));
+      const bytesOfEpochs = [];
+      for (let epoch = 0; epoch < EPOCHS; epoch += 1) {
+        const before = await counter(server.url, 'seekfs_store_get_bytes_total');
+        const order = pages.map((page) => [random(), page]).sort(([a], [b]) => a - b);
+        for (const [, [path, off]] of order) {
+          const answer = await fetch(`${server.url}/blob?ns=dev&path=${path}&off=${off}&len=${PAGE_BYTES}`);
+          if ((await answer.arrayBuffer()).byteLength !== PAGE_BYTES) throw new Error('a short page');
+        }
+        bytesOfEpochs.push((await counter(server.url, 'seekfs_store_get_bytes_total')) - before);
+      }
+      const later = bytesOfEpochs.slice(2);
+      const fetched = later.reduce((sum, bytes) => sum + bytes, 0) / later.length;
+      row({
+        name: `hits from the third epoch on, cache of ${share} × the data`,
+        unit: '%',
+        result: 100 * (1 - fetched / dataBytes),
+        target: { atLeast },
+        detail: { fetchedMibOfEpochs: bytesOfEpochs.map((bytes) => bytes / 2 ** 20) },
+      });
+    } finally {
+      await server.stop();
+    }
+  }
+}

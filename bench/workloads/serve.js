@@ -1,0 +1,97 @@
+// `serve` under load, against nginx with sendfile over the same bytes: wrk with random ranges, one worker each.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeSeededFile } from '../harness/data.js';
+import { alternate, ratioOf } from '../harness/pairs.js';
+import { need, startNginx } from '../harness/peers.js';
+import { peakBytesOf, quote, run } from '../harness/process.js';
+import { Seekfs } from '../harness/seekfs.js';
+import { median } from '../harness/statistics.js';
+
+export const title = 'serve under load: warm ranges over 16 connections, nginx in turn';
+
+const BYTES = 64 * 2 ** 20;
+const SECONDS = 2;
+
+/** A script for wrk: random aligned ranges of the file, and the figures as JSON. */
+function script(bytes) {
+  return `
+    request = function()
+      local off = math.random(0, ${BYTES / bytes - 1}) * ${bytes}
+      return wrk.format("GET", nil, { ["Range"] = "bytes=" .. off .. "-" .. (off + ${bytes} - 1) })
+    end
+    done = function(summary, latency)
+      local e = summary.errors
+      io.write(string.format('{"requests":%d,"seconds":%f,"p50Ms":%f,"p99Ms":%f,"errors":%d}\\n', summary.requests,
+        summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+        e.connect + e.read + e.write + e.status + e.timeout))
+    end`;
+}
+
+export async function measure({ directory, pairs, row }) {
+  const wrk = need('wrk');
+  const root = join(directory, 'root');
+  const file = writeSeededFile(join(root, 'big.bin'), { bytes: BYTES, seed: 4 });
+  const nginx = await startNginx(join(directory, 'nginx'), { root, workers: 1 });
+  const load = async (url, bytes, connections) => {
+    const lua = join(directory, `${bytes}.lua`);
+    writeFileSync(lua, script(bytes));
+    const { stdout } = await run(`${wrk} -t1 -c${connections} -d${SECONDS}s -s ${lua} ${quote(url)}`);
+    const sample = JSON.parse(stdout.slice(stdout.lastIndexOf('{')));
+    if (sample.errors > 0) throw new Error(`${sample.errors} failed requests of ${url}`);
+    return { ...sample, rate: sample.requests / sample.seconds };
+  };
+  try {
+    for (const [tier, config] of [
+      ['L1', '[cache]\nl1_memory_gib = 0.25\n[read]\nmemory_mib = 640\n'],
+      ['L2', '[cache]\nl1_memory_gib = 0\n'],
+    ]) {
+      const seekfs = new Seekfs(join(directory, tier), { config });
+      const cache = join(directory, `cache-${tier}`);
+      await seekfs.run(`put dev ${quote(file)}`, { cache });
+      const server = await seekfs.serve({ cache });
+      const url = `${server.url}/blob?ns=dev&path=big.bin`;
+      try {
+        await run(`curl -sf ${quote(url)} | wc -c`);
+        for (const [bytes, connections, atLeast] of [
+          [4096, 16, { L1: 0.7, L2: 0.4 }],
+          [8 * 2 ** 20, 8, { L1: 1, L2: 0.8 }],
+        ]) {
+          const measured = await alternate(
+            { pairs },
+            () => load(url, bytes, connections),
+            () => load(`${nginx.url}/big.bin`, bytes, connections),
+          );
+          const size = bytes >= 2 ** 20 ? `${bytes / 2 ** 20} MiB` : `${bytes / 1024} KiB`;
+          row({
+            name: `rate of warm ${size} ranges from ${tier} / nginx`,
+            unit: 'ratio',
+            ...ratioOf(measured, (sample) => sample.rate),
+            target: { atLeast: atLeast[tier] },
+            detail: {
+              perSecond: median(measured.a.map((sample) => sample.rate)),
+              peerPerSecond: median(measured.b.map((sample) => sample.rate)),
+            },
+          });
+          if (bytes !== 4096) continue;
+          row({
+            name: `p99 of warm ${size} ranges from ${tier} / nginx`,
+            unit: 'ratio',
+            ...ratioOf(measured, (sample) => sample.p99Ms),
+            target: { atMost: 3 },
+          });
+        }
+        row({
+          name: `peak memory of serve, ${tier}`,
+          unit: 'MiB',
+          result: peakBytesOf(server.pid) / 2 ** 20,
+          better: 'less',
+        });
+      } finally {
+        await server.stop();
+      }
+    }
+  } finally {
+    await nginx.stop();
+  }
+}
