@@ -45,8 +45,14 @@ export class BlockFeed {
     return this.#hashing.update(block, length);
   }
 
-  /** Copies a chunk in; resolves when the chunk's memory may be used again. */
-  async write(chunk: Uint8Array): Promise<void> {
+  /** Hashes a chunk, or copies it in; its memory may be used again when this returns, or its promise resolves. */
+  write(chunk: Uint8Array): Promise<void> | void {
+    // Mixed use would change the order: whoever writes chunks gives no blocks.
+    if (this.#hashing.direct) this.#hashing.direct(chunk);
+    else return this.#copyIn(chunk);
+  }
+
+  async #copyIn(chunk: Uint8Array): Promise<void> {
     for (let at = 0; at < chunk.length;) {
       this.#block ??= await this.take();
       const length = Math.min(chunk.length - at, this.#blockBytes - this.#filledBytes);

@@ -20,6 +20,8 @@ export interface FileHashing {
    * memory again.
    */
   update(block: ArrayBuffer, length: number): Promise<ArrayBuffer>;
+  /** Where hashing is in place: takes bytes as they come, which saves a copy. */
+  readonly direct?: ((bytes: Uint8Array) => void) | undefined;
   finish(): Promise<Checksums>;
   drop(): void;
 }
@@ -112,6 +114,7 @@ function hashInPlace(pageSizeBytes: number): FileHashing {
       file.update(new Uint8Array(block, 0, length));
       return Promise.resolve(block);
     },
+    direct: (bytes) => file.update(bytes),
     finish: () => Promise.resolve(file.finish()),
     drop: () => undefined,
   };

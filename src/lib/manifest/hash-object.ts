@@ -31,7 +31,7 @@ export async function hashObjectRange(
   const { key, etag, off, sizeBytes, pageSizeBytes } = object;
   const feed = new BlockFeed(pool.hash({ sizeBytes, pageSizeBytes }), sizeBytes);
   const sink = {
-    write: (chunk: Uint8Array): Promise<void> => {
+    write: (chunk: Uint8Array): Promise<void> | void => {
       reading.onBytes(chunk.byteLength);
       reading.onChunk?.(chunk);
       return feed.write(chunk);
