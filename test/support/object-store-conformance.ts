@@ -361,6 +361,9 @@ export function describeObjectStore(name: string, options: ConformanceOptions): 
       await put(`${prefix}one`, '1');
       await put(`${prefix}two & <three>`, '2');
       await store.delete({ keys: [`${prefix}one`, `${prefix}two & <three>`, `${prefix}missing`] });
+      const several = ['1', '2', 'a\tb\nc', 'a&b', 'ä'].map((tail) => `${prefix}${tail}`);
+      for (const key of several) await put(key, '');
+      await store.delete({ keys: several });
       await store.delete({ keys: [`${prefix}one`] });
       await store.delete({ keys: [] });
       expect(await listAll(store, prefix)).toEqual([]);

@@ -21,6 +21,8 @@ export interface S3Config {
   /** From HTTPS_PROXY, HTTP_PROXY and NO_PROXY; undefined: direct. */
   readonly proxy: string | undefined;
   readonly getBudgetPerSec: number;
+  /** Undefined: no ceiling. */
+  readonly getBudgetPerDay: number | undefined;
   readonly maxInflightGets: number;
   readonly retryMaxAttempts: number;
   readonly retryInitialBackoffMs: number;

@@ -146,6 +146,7 @@ function s3Config(settings: Settings, options: LoadOptions): S3Config {
     caFile: settings.path('s3.ca_file', options) ?? (env['AWS_CA_BUNDLE'] || undefined),
     proxy: proxyFor(endpoint ?? 'https://s3.amazonaws.com', env),
     getBudgetPerSec: settings.get('s3.get_budget_per_sec')!,
+    getBudgetPerDay: settings.given('s3.get_budget_per_day'),
     maxInflightGets: settings.get('s3.max_inflight_gets')!,
     retryMaxAttempts: settings.get('s3.retry_max_attempts')!,
     retryInitialBackoffMs: settings.get('s3.retry_initial_backoff_ms')!,

@@ -220,6 +220,13 @@ export const SETTINGS = {
     env: 'SEEKFS_S3_GET_BUDGET_PER_SEC',
     doc: 'GET requests a second, per process',
   },
+  's3.get_budget_per_day': {
+    kind: 'count',
+    min: 1,
+    env: 'SEEKFS_S3_GET_BUDGET_PER_DAY',
+    defaultText: 'no ceiling',
+    doc: 'GET requests from midnight to midnight (UTC), per process; further ones are refused',
+  },
   's3.range_coalesce_max_mib': {
     kind: 'size',
     unitBytes: MIB,

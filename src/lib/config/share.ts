@@ -4,12 +4,13 @@ import type { Config, StoreTarget } from './config.ts';
 
 function shareStore(store: StoreTarget, workers: number): StoreTarget {
   if (store.kind === 'directory') return store;
-  const { getBudgetPerSec, maxInflightGets } = store.s3;
+  const { getBudgetPerSec, getBudgetPerDay, maxInflightGets } = store.s3;
   return {
     ...store,
     s3: {
       ...store.s3,
       getBudgetPerSec: Math.max(1, Math.floor(getBudgetPerSec / workers)),
+      getBudgetPerDay: getBudgetPerDay === undefined ? undefined : Math.max(1, Math.floor(getBudgetPerDay / workers)),
       maxInflightGets: Math.max(1, Math.floor(maxInflightGets / workers)),
     },
   };

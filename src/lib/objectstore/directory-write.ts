@@ -116,6 +116,10 @@ export class DirectoryWriter {
   }
 
   async #prepare(): Promise<void> {
+    const own = join(this.#rootPath, PRIVATE_DIRECTORY);
+    const kind = (await this.#stat(own))?.kind ?? 'directory';
+    if (kind !== 'directory')
+      throw new SeekfsError('usage', `${own} is a ${kind}; the store needs a directory of its own there`);
     await this.#disk.makeDirectory(this.#temporaryPath);
     for (const name of await this.#disk.list(this.#temporaryPath)) {
       const path = join(this.#temporaryPath, name);

@@ -6,6 +6,8 @@ import { s3Error, type S3Context } from './s3-errors.ts';
 
 const BATCH_LENGTH_MAX = 1000;
 const SINGLY_MAX = 3;
+/** What the XML of a batch cannot carry. */
+const NOT_IN_XML = /[\p{Cc}\uFFFE\uFFFF]/u;
 
 export async function deleteObjects(
   site: LoadedClient & { readonly bucket: string; readonly context: S3Context; readonly counter: RequestCounter },
@@ -14,17 +16,17 @@ export async function deleteObjects(
 ): Promise<void> {
   const { sdk, client, bucket, context, counter } = site;
   const options = signal ? { abortSignal: signal } : {};
-  if (keys.length <= SINGLY_MAX) {
-    for (const key of keys) {
-      counter.delete();
-      await client.send(new sdk.DeleteObjectCommand({ Bucket: bucket, Key: key }), options).catch((error: unknown) => {
-        if ((error as { name?: string }).name !== 'NoSuchKey') throw error;
-      });
-    }
-    return;
+  const few = keys.length <= SINGLY_MAX;
+  const singly = few ? keys : keys.filter((key) => NOT_IN_XML.test(key));
+  const together = few ? [] : keys.filter((key) => !NOT_IN_XML.test(key));
+  for (const key of singly) {
+    counter.delete();
+    await client.send(new sdk.DeleteObjectCommand({ Bucket: bucket, Key: key }), options).catch((error: unknown) => {
+      if ((error as { name?: string }).name !== 'NoSuchKey') throw error;
+    });
   }
-  for (let start = 0; start < keys.length; start += BATCH_LENGTH_MAX) {
-    const batch = keys.slice(start, start + BATCH_LENGTH_MAX);
+  for (let start = 0; start < together.length; start += BATCH_LENGTH_MAX) {
+    const batch = together.slice(start, start + BATCH_LENGTH_MAX);
     const command = new sdk.DeleteObjectsCommand({
       Bucket: bucket,
       Delete: { Objects: batch.map((key) => ({ Key: key })), Quiet: true },

@@ -142,6 +142,14 @@ describe('directory store', () => {
     expect((await listAll(store, '')).map(({ key }) => key)).toEqual(['directory/deep/new', 'link', 'real']);
   });
 
+  test('a private directory that leads elsewhere is refused', async () => {
+    const [outside, root] = [await rootWith({}), await rootWith({})];
+    await symlink(outside, join(root, '.seekfs'));
+    const put = new DirectoryObjectStore({ rootPath: root }).put(textPut('k', 'x'));
+    await expect(put).rejects.toMatchObject({ code: 'usage' });
+    expect(await readdir(outside)).toEqual([]);
+  });
+
   test('a root that does not exist reads as empty, says so, and is made by the first put', async () => {
     const rootPath = join(await temporaryDirectory(), 'a', 'b');
     const store = new DirectoryObjectStore({ rootPath });
