@@ -1,0 +1,29 @@
+// The examples of docs/operations.md name only what exists: flags, environment variables, endpoints, metrics.
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import Serve from '../../src/commands/serve.ts';
+import { METRIC_TABLE } from '../../src/lib/base/metrics.ts';
+import { ENDPOINTS } from '../../src/lib/blobapi/endpoints.ts';
+import { SETTINGS } from '../../src/lib/config/schema.ts';
+
+const read = (name: string): string => readFileSync(new URL(`../../docs/examples/${name}`, import.meta.url), 'utf8');
+
+const found = (text: string, pattern: RegExp): string[] => [...text.matchAll(pattern)].map((match) => match[1]!);
+
+test.each(['seekfs.service', 'Containerfile', 'daemonset.yaml'])('%s', (name) => {
+  const text = read(name);
+  const flags = found(text.replaceAll(/^RUN.*$/gm, ''), /--([a-z-]+)/g);
+  expect(flags.length).toBeGreaterThan(0);
+  for (const flag of flags) expect(Object.keys(Serve.flags)).toContain(flag);
+  const environment = [...Object.values(SETTINGS).map((row) => ('env' in row ? row.env : '')), 'SEEKFS_CONFIG'];
+  for (const variable of found(text, /(SEEKFS_\w+)/g)) expect(environment).toContain(variable);
+  const paths = Object.values(ENDPOINTS).map(({ path }) => path as string);
+  for (const path of found(text, /path: (\/\w+), port/g)) expect(paths).toContain(path);
+});
+
+test('grafana.json', () => {
+  const { panels } = JSON.parse(read('grafana.json')) as { panels: { targets: { expr: string }[] }[] };
+  const names = panels.flatMap(({ targets }) => targets.flatMap(({ expr }) => found(expr, /(seekfs_\w+)/g)));
+  expect(names.length).toBeGreaterThan(10);
+  for (const name of names) expect(Object.keys(METRIC_TABLE)).toContain(name.replace(/_bucket$/, ''));
+});
