@@ -103,6 +103,27 @@ export class Loader {
     }
   }
 
+  /**
+   * The short way for small reads: bytes that the cache has, or undefined where it has not all of them or there is no
+   * memory just now. The caller owns the slabs and calls `done` when they are taken.
+   */
+  async tryCached(
+    piece: PagePiece,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly slabs: Slab[]; readonly done: () => void } | undefined> {
+    const done = this.#tickets.tryAcquire(granulesOf(piece).count);
+    if (!done) return undefined;
+    let slabs: Slab[] | undefined;
+    try {
+      slabs = await this.#deps.cache.read(piece.filePage.page, { off: piece.off, len: piece.len }, { signal });
+    } finally {
+      if (!slabs) done();
+    }
+    if (!slabs) return undefined;
+    if (piece.filePage.page.kind === 'unchecked') this.#deps.uncheckedBytes.value += piece.len;
+    return { slabs, done };
+  }
+
   /** Granules that may have to be in memory at once to serve the piece. */
   #granulesHeld(piece: PagePiece): number {
     const { page, whole } = piece.filePage;

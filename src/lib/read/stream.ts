@@ -7,7 +7,7 @@ import type { ByteRange } from '../base/byte-range.ts';
 import type { PageCache } from '../cache/page-cache.ts';
 import { GRANULE_BYTES } from '../page/page.ts';
 import type { Load, Loader } from './loader.ts';
-import { piecesOf, type FilePages } from './pages.ts';
+import { piecesOf, type FilePages, type PagePiece } from './pages.ts';
 
 export interface StreamDeps {
   readonly loader: Loader;
@@ -26,6 +26,7 @@ export interface StreamOptions {
 /** What is read from L2 in one go: large enough that the system call is cheap, small enough to stay ahead of a pipe. */
 const WARM_CHUNK_BYTES = 2 * MIB;
 const WINDOW_MAX = 8;
+const SMALL_BYTES_MAX = MIB;
 
 /** Slabs of a load in order, piece after piece. */
 class OpenLoad {
@@ -67,8 +68,38 @@ async function chunkEnd(deps: StreamDeps, file: FilePages, chunk: { off: number;
   return last.whole ? Math.min(end, last.page.off + last.page.len) : stop;
 }
 
+/** The only piece of a small range within one page. */
+function smallPiece(file: FilePages, range: ByteRange): PagePiece | undefined {
+  if (range.len > SMALL_BYTES_MAX) return undefined;
+  const filePage = file.page(file.indexAt(range.off));
+  const off = range.off - filePage.page.off;
+  return off + range.len <= filePage.page.len ? { filePage, off, len: range.len } : undefined;
+}
+
 /** `range` is inside the file. The consumer owns each slab; leaving the loop stops what is under way. */
 export async function* streamRange(
+  deps: StreamDeps,
+  file: FilePages,
+  range: ByteRange,
+  options: StreamOptions,
+): AsyncGenerator<Slab, void, undefined> {
+  throwIfAborted(options.signal);
+  const small = smallPiece(file, range);
+  const cached = small && (await deps.loader.tryCached(small, options.signal));
+  if (!cached) {
+    yield* streamLoads(deps, file, range, options);
+    return;
+  }
+  let next = 0;
+  try {
+    while (next < cached.slabs.length) yield cached.slabs[next++]!;
+  } finally {
+    for (const slab of cached.slabs.slice(next)) slab.release();
+    cached.done();
+  }
+}
+
+async function* streamLoads(
   deps: StreamDeps,
   file: FilePages,
   range: ByteRange,
