@@ -47,6 +47,7 @@ export class FaultDisk implements Disk {
   #faults: ActiveFault[] = [];
   #fired = 0;
   #readBytes = 0;
+  #pause: { left: number; readonly reached: () => void; readonly resumed: Promise<void> } | undefined;
 
   constructor(inner: Disk) {
     this.#inner = inner;
@@ -68,6 +69,25 @@ export class FaultDisk implements Disk {
 
   fail(fault: Fault): void {
     this.#faults.push({ ...fault, matched: 0 });
+  }
+
+  /** Lets `skip` operations pass and holds the one after them, as a process that is stopped would, until `resume`. */
+  pause(skip: number): { readonly reached: Promise<void>; readonly resume: () => void } {
+    let reach: () => void = () => undefined;
+    let resume: () => void = () => undefined;
+    const reached = new Promise<void>((resolve) => (reach = resolve));
+    const resumed = new Promise<void>((resolve) => (resume = resolve));
+    this.#pause = { left: skip, reached: reach, resumed };
+    return { reached, resume };
+  }
+
+  async #stopped(): Promise<void> {
+    const pause = this.#pause;
+    if (!pause) return;
+    pause.left -= 1;
+    if (pause.left >= 0) return;
+    pause.reached();
+    await pause.resumed;
   }
 
   heal(): void {
@@ -124,6 +144,7 @@ export class FaultDisk implements Disk {
         return bytes;
       },
       write: async (buffers, position) => {
+        await this.#stopped();
         const error = this.#faultOf('write', path);
         if (!error) return file.write(buffers, position);
         if (error.code === 'ENOSPC' || error.code === 'EIO') {
@@ -144,6 +165,7 @@ export class FaultDisk implements Disk {
   }
 
   async #run<T>(operation: DiskOperation, path: string, run: () => Promise<T>): Promise<T> {
+    await this.#stopped();
     const error = this.#faultOf(operation, path);
     if (error) throw error;
     return run();
