@@ -1,0 +1,62 @@
+import { beforeAll, expect, test } from 'vitest';
+import { loadCrc32c } from '../../../src/lib/base/crc32c.ts';
+import type * as Pool from '../../../src/lib/manifest/checksum-pool.ts';
+import { FileChecksums } from '../../../src/lib/manifest/checksums.ts';
+import { compileForNode } from '../../support/compiled.ts';
+
+const MIB = 1024 * 1024;
+let compiled: typeof Pool;
+
+beforeAll(async () => {
+  await loadCrc32c();
+  const [pool] = await compileForNode(['src/lib/manifest/checksum-pool.ts', 'src/lib/manifest/checksum-worker.ts']);
+  compiled = (await import(pool!)) as typeof Pool;
+});
+
+function bytesOf(file: number, sizeBytes: number): Uint8Array {
+  return Uint8Array.from({ length: sizeBytes }, (_, at) => (at * 31 + file * 7 + (at >> 13)) & 0xff);
+}
+
+test('worker threads give the checksums that this thread gives, for files that go by at once, and every block back', async () => {
+  const pool = await compiled.ChecksumPool.open({ threadsMax: 2 });
+  try {
+    const sizes = [2 * MIB, 3 * MIB + 17, MIB + 1, 5000, 0];
+    await Promise.all(
+      sizes.map(async (sizeBytes, file) => {
+        const bytes = bytesOf(file, sizeBytes);
+        const hashing = pool.hash({ sizeBytes, pageSizeBytes: 256 * 1024 });
+        expect(hashing.direct === undefined).toBe(sizeBytes > MIB);
+        let block = new ArrayBuffer(100_000);
+        for (let at = 0; at < sizeBytes; at += block.byteLength) {
+          const part = bytes.subarray(at, at + block.byteLength);
+          new Uint8Array(block).set(part);
+          const sent = block;
+          block = await hashing.update(sent, part.length);
+          expect(block.byteLength).toBe(100_000);
+          // It went to the thread and came back: what was sent is detached.
+          if (sizeBytes > MIB) expect(sent.byteLength).toBe(0);
+        }
+        const expected = new FileChecksums(256 * 1024);
+        expected.update(bytes);
+        expect(await hashing.finish()).toEqual(expected.finish());
+      }),
+    );
+  } finally {
+    await pool.close();
+  }
+});
+
+test('a file that is given up leaves its thread to others, and a closed pool fails what is under way', async () => {
+  const pool = await compiled.ChecksumPool.open({ threadsMax: 1 });
+  const file = { sizeBytes: 2 * MIB, pageSizeBytes: 65_536 };
+  const dropped = pool.hash(file);
+  await dropped.update(new ArrayBuffer(10), 10);
+  dropped.drop();
+  const other = pool.hash(file);
+  await other.update(new ArrayBuffer(10), 10);
+  expect(await other.finish()).toMatchObject({ sizeBytes: 10 });
+  const last = pool.hash(file);
+  const failing = last.update(new ArrayBuffer(64 * MIB), 64 * MIB).catch((error: unknown) => error);
+  await pool.close();
+  expect(await failing).toMatchObject({ message: 'a hashing thread ended' });
+});
