@@ -1,6 +1,5 @@
 // The process: starts oclif, and is the one place that turns outcomes into text and exit statuses. Start-up counts
 // here (a warm `cat` has four times `node -e 0` for everything), so nothing is imported that not every command needs.
-import module from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { ERROR_TABLE } from '../lib/base/errors.ts';
 import { ClosedOutput, interruption } from './interrupt.ts';
@@ -13,8 +12,6 @@ const BYTE_COMMANDS: ReadonlySet<string> = new Set(['cat', 'readv']);
 
 /** Runs the command line and ends the process with its status. `importMetaUrl` tells oclif where the package is. */
 export async function run(argv: string[], importMetaUrl: string): Promise<never> {
-  // Node 22 and later keep the compiled modules between runs.
-  (module as { enableCompileCache?: () => void }).enableCompileCache?.();
   // The AWS SDK's notice about future Node versions is for its users, who are not the users of this command.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   // Nobody reads any more: fetches that are on their way stop too.

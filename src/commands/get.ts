@@ -1,12 +1,11 @@
 // `seekfs get`: files of a version to local files.
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { SeekfsCommand } from '../cli/base-command.ts';
 import { nsArg } from '../cli/arguments.ts';
+import { placeFiles, refuseFileName } from '../cli/destinations.ts';
 import { requireChecksumsFlag } from '../cli/flags.ts';
 import { bytesForPeople, plural } from '../cli/tables.ts';
 import { SeekfsError } from '../lib/base/errors.ts';
-import { getFiles, type Download } from '../lib/maintain/get.ts';
+import { getFiles } from '../lib/maintain/get.ts';
 import { selectFiles, type SelectedFile } from '../lib/maintain/select.ts';
 
 export default class Get extends SeekfsCommand {
@@ -31,9 +30,10 @@ there with the right bytes are not fetched again; what an interrupted run left i
     if (destination === undefined) throw new SeekfsError('usage', 'no destination; write seekfs get NS [PATH…] DEST');
     await this.work(flags, async ({ seekfs, pin, signal, progress, say, document }) => {
       const version = await pin(args.ns);
+      if (names.length === 0) await refuseFileName(version, destination);
       const selected: SelectedFile[] = [];
       for await (const file of selectFiles(version, names)) selected.push(file);
-      const downloads = await place(selected, names, destination);
+      const downloads = await placeFiles(selected, names, destination);
       const totalBytes = selected.reduce((sum, { entry }) => sum + entry.sizeBytes, 0);
       const report = await getFiles({
         reader: await seekfs.reader(),
@@ -59,19 +59,4 @@ there with the right bytes are not fetched again; what an interrupted run left i
       );
     });
   }
-}
-
-async function place(
-  selected: readonly SelectedFile[],
-  names: readonly string[],
-  destination: string,
-): Promise<Download[]> {
-  const [only] = selected;
-  if (names.length === 1 && only?.entry.path === names[0] && !destination.endsWith('/')) {
-    const isDirectory = await stat(destination)
-      .then((found) => found.isDirectory())
-      .catch(() => false);
-    if (!isDirectory) return [{ entry: only!.entry, file: destination }];
-  }
-  return selected.map(({ entry, relativePath }) => ({ entry, file: join(destination, relativePath) }));
 }
