@@ -1,6 +1,6 @@
 // `put`: local files and trees into content-addressed objects, many at once, and one new version for the whole call.
 // Nothing is read back: checksums are computed as the bytes go by.
-import { SeekfsError } from '../base/errors.ts';
+import { isSeekfsError, SeekfsError } from '../base/errors.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { MIB } from '../base/units.ts';
 import type { Disk } from '../disk/disk.ts';
@@ -101,7 +101,7 @@ async function knownKeys(deps: PutDeps, options: PutOptions): Promise<PinnedVers
   try {
     return await pinVersion(deps, options.ns, { kind: 'head' }, { signal: options.signal });
   } catch (error) {
-    if (error instanceof SeekfsError && error.code !== 'interrupted') return undefined;
+    if (isSeekfsError(error, 'namespace_not_found')) return undefined;
     throw error;
   }
 }

@@ -12,6 +12,7 @@ import { put, type PutDeps, type PutOptions, type PutReport } from '../../../src
 import { removeFiles } from '../../../src/lib/manifest/remove.ts';
 import type { FileEntry } from '../../../src/lib/manifest/types.ts';
 import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { putObject } from '../../support/manifest-deps.ts';
 
 const KIB = 1024;
 let directory: string;
@@ -201,6 +202,13 @@ test('every object is made durable before the manifest that names it, reused one
     'put namespaces/dev/manifests/v-2.json.gz durable',
     'put namespaces/dev/HEAD durable',
   ]);
+});
+
+test('a namespace whose HEAD points to nothing is an error before anything is uploaded', async () => {
+  await write('a', 'a');
+  await putObject(store, 'namespaces/dev/HEAD', 'v-7\n');
+  await expect(putSources(['a'])).rejects.toMatchObject({ code: 'manifest_invalid' });
+  expect(await keys('namespaces/dev/')).toEqual(['namespaces/dev/HEAD']);
 });
 
 test('no intent is left behind, by success or by failure', async () => {
