@@ -33,6 +33,7 @@ console.log(
   `${machine.cpu}, ${machine.cores} cores, kernel ${machine.kernel}, Node ${machine.node}, ${machine.commit}\n`,
 );
 const results = [];
+mkdirSync(dirname(values.out), { recursive: true });
 for (const name of positionals.length > 0 ? positionals : known) {
   const { title, measure } = await import(`./workloads/${name}.js`);
   console.log(`## ${name}: ${title}\n`);
@@ -78,7 +79,7 @@ for (const name of positionals.length > 0 ? positionals : known) {
     missing,
     failure,
   });
+  // After each, so that a run that is broken off is not lost.
+  writeFileSync(values.out, `${JSON.stringify({ machine, results }, undefined, 2)}\n`);
 }
-mkdirSync(dirname(values.out), { recursive: true });
-writeFileSync(values.out, `${JSON.stringify({ machine, results }, undefined, 2)}\n`);
 process.exitCode = results.some((result) => result.failure) ? 1 : 0;
