@@ -16,6 +16,8 @@ import {
 import type { FileEntry, ManifestHeader, PinnedVersion } from './types.ts';
 
 const BLOCKS_KEPT = 32;
+/** A server is asked for the same files again and again: without these it decoded an entry, page table and all, a read. */
+const ENTRIES_KEPT = 64;
 
 /** Where the bytes of an index are: a file, or memory. */
 export interface IndexSource {
@@ -57,6 +59,8 @@ export class IndexVersion implements PinnedVersion {
   readonly #blocks: readonly IndexBlock[];
   /** The blocks that were read last, by number. */
   readonly #kept = new Map<number, Promise<Buffer>>();
+  /** The entries that were looked up last, by path. */
+  readonly #entries = new Map<string, FileEntry>();
 
   private constructor(parts: {
     identity: { ns: string; digest: string };
@@ -105,19 +109,29 @@ export class IndexVersion implements PinnedVersion {
   }
 
   async lookup(path: string): Promise<FileEntry> {
+    const kept = this.#entries.get(path);
+    if (kept) return kept;
     const wanted = Buffer.from(path);
     const number = this.#blockOf(wanted);
     if (number >= 0) {
       const cursor = new BlockCursor(this.ns, await this.#block(number));
       while (cursor.next()) {
         const order = Buffer.compare(cursor.path, wanted);
-        if (order === 0) return cursor.entry();
+        if (order === 0) return this.#keep(cursor.entry());
         if (order > 0) break;
       }
     }
     throw new SeekfsError('path_not_found', `version ${this.version} of ${this.ns} has no file ${path}`, {
       details: { ns: this.ns, path, version: this.version },
     });
+  }
+
+  #keep(entry: FileEntry): FileEntry {
+    // Without an ETag in the manifest each open file pins the one that it meets, so an entry must not outlive that.
+    if (entry.storage.etag === undefined) return entry;
+    if (this.#entries.size >= ENTRIES_KEPT) this.#entries.delete(this.#entries.keys().next().value!);
+    this.#entries.set(entry.path, entry);
+    return entry;
   }
 
   async *list(
@@ -170,6 +184,7 @@ export class IndexVersion implements PinnedVersion {
 
   async close(): Promise<void> {
     this.#kept.clear();
+    this.#entries.clear();
     await this.#source.close();
   }
 }
