@@ -39,7 +39,7 @@ export abstract class SeekfsCommand extends Command {
       warnOfFullCache(session);
     } finally {
       session?.progress.stop();
-      await session?.seekfs.close();
+      await session?.close();
       if (flags.stats) {
         process.stderr.write(statsLine(session?.seekfs.metrics, performance.now() - startedMs));
       }

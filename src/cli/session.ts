@@ -3,7 +3,7 @@
 import { ERROR_TABLE, type ErrorCode } from '../lib/base/errors.ts';
 import { OnceLogger, type Logger, type LogLevel } from '../lib/base/log.ts';
 import type { Config } from '../lib/config/config.ts';
-import type { PinnedVersion } from '../lib/manifest/types.ts';
+import type { PinnedVersion, VersionSelector } from '../lib/manifest/types.ts';
 import type { Seekfs } from '../lib/open.ts';
 import type { GlobalValues } from './flags.ts';
 import { interruption } from './interrupt.ts';
@@ -19,14 +19,16 @@ export interface Session {
   /** A bar where one is wanted; stopped when the command ends. */
   readonly progress: Progress;
   readonly isJson: boolean;
-  /** The version that `--at` names, or the current one. */
-  readonly pin: (ns: string) => Promise<PinnedVersion>;
+  /** The version asked for, else the one that `--at` names, else the current one; open until the command ends. */
+  readonly pin: (ns: string, selector?: VersionSelector) => Promise<PinnedVersion>;
   /** Text for people, on stderr; nothing with `--json`. */
   readonly say: (text: string) => void;
   /** Lines that are the answer itself (paths, a URL, a version), on stdout; nothing with `--json`. */
   readonly print: (text: string) => Promise<void>;
   /** The JSON document of `--json`, on stdout. */
   readonly document: (value: unknown) => Promise<void>;
+  /** Closes the versions that were pinned, then the library. */
+  close(): Promise<void>;
   /** The exit status of a command that did its work and has bad news. */
   readonly setStatus: (code: ErrorCode) => void;
 }
@@ -58,6 +60,7 @@ export async function openSession(config: Config, flags: GlobalValues): Promise<
   const seekfs = await openLibrary(config, flags, log);
   const { signal } = interruption;
   const isJson = flags.json === true;
+  const opened: PinnedVersion[] = [];
   return {
     config,
     seekfs,
@@ -65,7 +68,15 @@ export async function openSession(config: Config, flags: GlobalValues): Promise<
     log,
     progress: await progressFor(flags, seekfs),
     isJson,
-    pin: (ns) => seekfs.pin(ns, flags.at ?? { kind: 'head' }, { signal }),
+    pin: async (ns, selector = flags.at ?? { kind: 'head' }) => {
+      const version = await seekfs.pin(ns, selector, { signal });
+      opened.push(version);
+      return version;
+    },
+    close: async () => {
+      for (const version of opened) await version.close();
+      await seekfs.close();
+    },
     say: (text) => {
       if (!isJson) process.stderr.write(`${text}\n`);
     },

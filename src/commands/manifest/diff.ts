@@ -15,8 +15,8 @@ export default class ManifestDiff extends SeekfsCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ManifestDiff);
-    await this.work(flags, async ({ seekfs, signal, isJson, say }) => {
-      const open = (version: number) => seekfs.pin(args.ns, { kind: 'version', version }, { signal });
+    await this.work(flags, async ({ pin, isJson, say }) => {
+      const open = (version: number) => pin(args.ns, { kind: 'version', version });
       const differences = diffVersions(await open(args.a), await open(args.b));
       if (isJson) {
         const head = { ns: args.ns, a: args.a, b: args.b };
