@@ -1,5 +1,6 @@
 // Deletes objects: one by one while they are few, in batches otherwise.
 import { createHash } from 'node:crypto';
+import { abortOptions } from './abort-options.ts';
 import type { RequestCounter } from './request-counter.ts';
 import type { LoadedClient } from './s3-client.ts';
 import { s3Error, type S3Context } from './s3-errors.ts';
@@ -15,7 +16,7 @@ export async function deleteObjects(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { sdk, client, bucket, context, counter } = site;
-  const options = signal ? { abortSignal: signal } : {};
+  const options = abortOptions(signal);
   const few = keys.length <= SINGLY_MAX;
   const singly = few ? keys : keys.filter((key) => NOT_IN_XML.test(key));
   const together = few ? [] : keys.filter((key) => !NOT_IN_XML.test(key));

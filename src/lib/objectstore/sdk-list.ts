@@ -1,4 +1,5 @@
 // One page of ListObjectsV2, checked: keys decoded, in order, and inside the prefix.
+import { abortOptions } from './abort-options.ts';
 import { badAnswer, type S3Context } from './s3-errors.ts';
 import type { LoadedClient } from './s3-client.ts';
 import { normalizeEtag } from './s3-response.ts';
@@ -32,7 +33,7 @@ export async function listObjects(
         : { StartAfter: startAfter }
       : { ContinuationToken: token }),
   });
-  const output = await site.client.send(command, signal ? { abortSignal: signal } : {});
+  const output = await site.client.send(command, abortOptions(signal));
   const decode = output.EncodingType === 'url' ? decodeKey : (key: string): string => key;
   const objects: ObjectListing[] = [];
   let previous = startAfter;

@@ -5,6 +5,7 @@ import type { CompletedPart } from '@aws-sdk/client-s3';
 import type { ByteRange } from '../base/byte-range.ts';
 import { SeekfsError, isSeekfsError, throwIfAborted } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
+import { abortOptions } from './abort-options.ts';
 import type { ObjectHead, PutRequest } from './object-store.ts';
 import type { RequestCounter } from './request-counter.ts';
 import { withRetries, type RetryPolicy } from './retry-policy.ts';
@@ -49,7 +50,7 @@ async function sendBody<T>(
   const { key, source, signal } = request;
   if (source.kind === 'bytes') {
     const body = source.bytes.subarray(range.off, range.off + range.len);
-    return send(body, signal ? { abortSignal: signal } : {});
+    return send(body, abortOptions(signal));
   }
   const stop = new AbortController();
   let failure: unknown;
@@ -113,7 +114,7 @@ export async function putMultipart(site: SdkPutSite, request: PutRequest): Promi
   const { sdk, client, bucket, context, counter } = site;
   const { key, contentType, signal } = request;
   await checkBeforehand(site, request);
-  const options = signal ? { abortSignal: signal } : {};
+  const options = abortOptions(signal);
   counter.put();
   const created = await client.send(
     new sdk.CreateMultipartUploadCommand({
@@ -157,7 +158,7 @@ async function complete(
   return withRetries(site.partRetries, { signal }, async (attempt) => {
     counter.put();
     try {
-      const { ETag } = await client.send(command, signal ? { abortSignal: signal } : {});
+      const { ETag } = await client.send(command, abortOptions(signal));
       // Ceph answers with an empty ETag.
       return { etag: ETag ? normalizeEtag(ETag) : (await site.head()).etag };
     } catch (thrown) {

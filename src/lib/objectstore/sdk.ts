@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import type { GetObjectCommandOutput, HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import { isSeekfsError, throwIfAborted, type SeekfsError } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
+import { abortOptions } from './abort-options.ts';
 import { probeConditionalWrites } from './conditional-probe.ts';
 import { checkKey } from './key.ts';
 import type {
@@ -254,10 +255,6 @@ export class SdkObjectStore implements ObjectStore {
 function isExpiredToken(error: SeekfsError): boolean {
   const { s3_code: code } = error.details;
   return code === 'ExpiredToken' || code === 'TokenRefreshRequired';
-}
-
-function abortOptions(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
-  return signal ? { abortSignal: signal } : {};
 }
 
 function responseHead(output: GetObjectCommandOutput | HeadObjectCommandOutput): S3ResponseHead {
