@@ -1,6 +1,6 @@
 // Positional arguments that many commands share.
 import { custom, string } from '@oclif/core/args';
-import { parseVersionNumber } from './flags.ts';
+import { parseVersionNumber } from './values.ts';
 
 export const nsArg = string({ required: true, description: 'namespace' });
 export const pathArg = string({ required: true, description: 'path of a file in the manifest' });

@@ -3,8 +3,9 @@
 import { boolean, custom, option, string } from '@oclif/core/flags';
 import { SeekfsError } from '../lib/base/errors.ts';
 import { parseDurationMs, parseSizeBytes } from '../lib/base/units.ts';
-import { SETTINGS, type SettingKey } from '../lib/config/schema.ts';
+import { SETTINGS } from '../lib/config/schema.ts';
 import type { VersionSelector } from '../lib/manifest/types.ts';
+import { parseCount, parseVersion } from './values.ts';
 
 /** Bytes, from "4096", "64KiB", "8MiB". */
 export const sizeFlag = custom<number>({ helpValue: 'SIZE', parse: async (text) => parseSizeBytes(text) });
@@ -29,33 +30,6 @@ export const priceFlag = custom<number>({
     throw new SeekfsError('usage', `"${text}" is not a price; write a number such as 0.0004`);
   },
 });
-
-export function parseCount(text: string, min: number): number {
-  const count = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (Number.isSafeInteger(count) && count >= min) return count;
-  throw new SeekfsError('usage', `"${text}" is not a whole number from ${min}`);
-}
-
-/**
- * "3", "v3", "v-3", each with "@sha256:<64 hex>" behind it or not; "head".
- * @throws usage
- */
-export function parseVersion(text: string): VersionSelector {
-  if (text === 'head' || text === 'HEAD') return { kind: 'head' };
-  const match = /^(?:v-?)?(\d+)(?:@(sha256:[0-9a-f]{64}))?$/.exec(text);
-  const version = Number(match?.[1]);
-  if (!match || !Number.isSafeInteger(version) || version < 1) {
-    throw new SeekfsError('usage', `"${text}" is not a version; write 3, v3, v-3, 3@sha256:<64 hex digits> or head`);
-  }
-  return { kind: 'version', version, digest: match[2] };
-}
-
-/** A version as a positional argument, which cannot be `head`. */
-export function parseVersionNumber(text: string): number {
-  const selector = parseVersion(text);
-  if (selector.kind === 'version' && selector.digest === undefined) return selector.version;
-  throw new SeekfsError('usage', `"${text}" is not a version number; write 3, v3 or v-3`);
-}
 
 export const GLOBAL_FLAGS = {
   config: string({ helpGroup: 'GLOBAL', helpValue: 'FILE', summary: 'configuration file' }),
@@ -83,32 +57,6 @@ export const GLOBAL_FLAGS = {
   json: boolean({ helpGroup: 'GLOBAL', summary: 'one JSON document on stdout instead of text for people' }),
   stats: boolean({ helpGroup: 'GLOBAL', summary: 'one JSON line of counters on stderr at the end' }),
 };
-
-/** Values of GLOBAL_FLAGS, and of the flags that commands share and that stand for a setting. */
-export interface GlobalValues {
-  readonly config?: string | undefined;
-  readonly store?: string | undefined;
-  readonly cache?: string | undefined;
-  readonly via?: string | undefined;
-  readonly at?: VersionSelector | undefined;
-  readonly 'log-level'?: string | undefined;
-  readonly progress?: boolean | undefined;
-  readonly json?: boolean | undefined;
-  readonly stats?: boolean | undefined;
-  readonly listen?: string | undefined;
-  readonly 'require-checksums'?: boolean | undefined;
-  readonly 'unsafe-publish'?: boolean | undefined;
-}
-
-/** Flags that are settings by another name; whichever of them a command has is laid over the configuration. */
-export const SETTING_FLAGS = {
-  store: 'store.url',
-  cache: 'cache.l2.segment_path',
-  'log-level': 'log_level',
-  listen: 'api.listen',
-  'require-checksums': 'read.require_checksums',
-  'unsafe-publish': 'store.unsafe_publish',
-} as const satisfies Readonly<Record<string, SettingKey>>;
 
 export const pageSizeFlag = sizeFlag({
   summary: 'page size, a power of two from 64KiB to 64MiB; default: cache.page_size_mib',

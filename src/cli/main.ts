@@ -32,8 +32,8 @@ export async function run(argv: string[], importMetaUrl: string): Promise<never>
 
 async function runCommand(argv: string[], importMetaUrl: string): Promise<number> {
   try {
-    const lean = await leanCommand(argv);
-    if (lean) await lean.start();
+    const lean = leanCommand(argv);
+    if (lean) await lean();
     else {
       const { run: runOclif } = await import('@oclif/core/run');
       await runOclif(argv, fileURLToPath(importMetaUrl));

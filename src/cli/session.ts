@@ -5,7 +5,7 @@ import { OnceLogger, type Logger, type LogLevel } from '../lib/base/log.ts';
 import type { Config } from '../lib/config/config.ts';
 import type { PinnedVersion, VersionSelector } from '../lib/manifest/types.ts';
 import type { Seekfs } from '../lib/open.ts';
-import type { GlobalValues } from './flags.ts';
+import type { GlobalValues } from './values.ts';
 import { interruption } from './interrupt.ts';
 import { writeText } from './output.ts';
 import type { Progress } from './progress.ts';

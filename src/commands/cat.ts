@@ -2,8 +2,7 @@
 import { SeekfsCommand } from '../cli/base-command.ts';
 import { nsArg, pathArg } from '../cli/arguments.ts';
 import { requireChecksumsFlag, sizeFlag } from '../cli/flags.ts';
-import { writeSlabs } from '../cli/output.ts';
-import { clipRange } from '../lib/base/byte-range.ts';
+import { cat } from '../cli/read-commands.ts';
 
 export default class Cat extends SeekfsCommand {
   static override summary = 'write a file to stdout, verified';
@@ -20,16 +19,7 @@ export default class Cat extends SeekfsCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Cat);
-    await this.work(flags, async ({ seekfs, pin, signal, progress }) => {
-      const version = await pin(args.ns);
-      const entry = await version.lookup(args.path);
-      const range = clipRange({ off: flags.off, len: flags.len }, entry.sizeBytes);
-      if (range.len === 0) return;
-      const reader = await seekfs.reader();
-      await writeSlabs(process.stdout, reader.stream(version, entry, range, { signal }), {
-        signal,
-        onProgress: (doneBytes) => progress.update({ doneBytes, totalBytes: range.len }),
-      });
-    });
+    const { ns, path } = args;
+    await this.work(flags, (session) => cat(session, { ns, path, off: flags.off, len: flags.len }));
   }
 }

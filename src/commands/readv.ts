@@ -6,7 +6,7 @@ import { SeekfsCommand } from '../cli/base-command.ts';
 import { nsArg } from '../cli/arguments.ts';
 import { parseExtent, parseExtentsText } from '../cli/extents.ts';
 import { requireChecksumsFlag } from '../cli/flags.ts';
-import { writeSlabs } from '../cli/output.ts';
+import { readv } from '../cli/read-commands.ts';
 import { SeekfsError, wrapSystemError } from '../lib/base/errors.ts';
 import type { Extent } from '../lib/read/reader.ts';
 
@@ -34,14 +34,7 @@ file that is not empty is an error, found before the first byte is written.`;
     const extents = (argv as string[]).slice(1).map(parseExtent);
     if (flags.file !== undefined) extents.push(...(await extentsOf(flags.file)));
     if (extents.length === 0) throw new SeekfsError('usage', 'no extents; write PATH:OFF:LEN or give --file');
-    await this.work(flags, async ({ seekfs, pin, signal, progress }) => {
-      const version = await pin(args.ns);
-      const reader = await seekfs.reader();
-      await writeSlabs(process.stdout, reader.readv(version, extents, { signal }), {
-        signal,
-        onProgress: (doneBytes) => progress.update({ doneBytes }),
-      });
-    });
+    await this.work(flags, (session) => readv(session, { ns: args.ns, extents }));
   }
 }
 

@@ -2,9 +2,10 @@
 import { availableParallelism } from 'node:os';
 import { boolean, string } from '@oclif/core/flags';
 import { SeekfsCommand } from '../cli/base-command.ts';
-import { countFlag, durationFlag, type GlobalValues } from '../cli/flags.ts';
+import { countFlag, durationFlag } from '../cli/flags.ts';
 import { writeText } from '../cli/output.ts';
 import { serve } from '../cli/serve.ts';
+import type { GlobalValues } from '../cli/values.ts';
 import { isWorker } from '../lib/blobapi/workers.ts';
 import type { Config } from '../lib/config/config.ts';
 import { printConfig } from '../lib/config/print.ts';

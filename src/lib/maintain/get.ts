@@ -141,7 +141,7 @@ async function writePartial(
     return resumedBytes;
   } catch (error) {
     // Nothing in it that the next run could go on from.
-    if ((await handle.stat()).size === 0) await unlink(partial);
+    if ((await handle.stat()).size === 0) await unlink(partial).catch(() => undefined);
     throw error;
   } finally {
     await handle.close();

@@ -1,6 +1,6 @@
 // Versions and counts as people write them.
 import { expect, test } from 'vitest';
-import { parseCount, parseVersion, parseVersionNumber } from '../../src/cli/flags.ts';
+import { parseCount, parseVersion, parseVersionNumber } from '../../src/cli/values.ts';
 
 const digest = `sha256:${'0a'.repeat(32)}`;
 

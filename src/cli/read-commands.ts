@@ -1,0 +1,37 @@
+// The work of `cat` and `readv`, which shells call in loops: shared by the commands and the lean way into them.
+import { clipRange } from '../lib/base/byte-range.ts';
+import type { Extent } from '../lib/read/reader.ts';
+import { writeSlabs } from './output.ts';
+import type { Session } from './session.ts';
+
+export interface CatRequest {
+  readonly ns: string;
+  readonly path: string;
+  readonly off: number;
+  /** Default: the rest. */
+  readonly len: number | undefined;
+}
+
+export async function cat({ seekfs, pin, signal, progress }: Session, request: CatRequest): Promise<void> {
+  const version = await pin(request.ns);
+  const entry = await version.lookup(request.path);
+  const range = clipRange({ off: request.off, len: request.len }, entry.sizeBytes);
+  if (range.len === 0) return;
+  const reader = await seekfs.reader();
+  await writeSlabs(process.stdout, reader.stream(version, entry, range, { signal }), {
+    signal,
+    onProgress: (doneBytes) => progress.update({ doneBytes, totalBytes: range.len }),
+  });
+}
+
+export async function readv(
+  { seekfs, pin, signal, progress }: Session,
+  request: { readonly ns: string; readonly extents: readonly Extent[] },
+): Promise<void> {
+  const version = await pin(request.ns);
+  const reader = await seekfs.reader();
+  await writeSlabs(process.stdout, reader.readv(version, request.extents, { signal }), {
+    signal,
+    onProgress: (doneBytes) => progress.update({ doneBytes }),
+  });
+}
