@@ -22,7 +22,7 @@ export function need(program) {
 }
 
 /** @param {string} program */
-export function has(program) {
+function has(program) {
   try {
     return need(program) !== '';
   } catch {

@@ -20,7 +20,7 @@ export const countFlag = custom<number, { min: number }>({
 });
 
 /** A version of a namespace. */
-export const versionFlag = custom<VersionSelector>({ helpValue: 'VERSION', parse: async (text) => parseVersion(text) });
+const versionFlag = custom<VersionSelector>({ helpValue: 'VERSION', parse: async (text) => parseVersion(text) });
 
 /** An amount of money, from "0.0004". */
 export const priceFlag = custom<number>({

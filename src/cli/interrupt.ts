@@ -3,9 +3,9 @@
 import { SeekfsError } from '../lib/base/errors.ts';
 
 const GRACE_MS = 900;
-export const INTERRUPTED_STATUS = 130;
+const INTERRUPTED_STATUS = 130;
 
-export class Interruption {
+class Interruption {
   readonly #controller = new AbortController();
   /** How long the work may take to stop by itself; `serve` drains for longer. */
   graceMs = GRACE_MS;

@@ -43,7 +43,7 @@ const LEVEL_WORDS: Readonly<Record<LogLevel, string>> = {
 
 const noProgress: Progress = { update: () => undefined, stop: () => undefined };
 
-export function stderrLogger(level: LogLevel): Logger {
+function stderrLogger(level: LogLevel): Logger {
   const shown = LEVELS.slice(0, LEVELS.indexOf(level) + 1);
   return new OnceLogger({
     log: (messageLevel, message, fields) => {

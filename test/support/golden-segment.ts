@@ -7,7 +7,7 @@ import { SegmentWriter } from '../../src/lib/segment/writer.ts';
 
 await loadCrc32c();
 
-export const GOLDEN_ID = Buffer.from('000102030405060708090a0b0c0d0e0f', 'hex');
+const GOLDEN_ID = Buffer.from('000102030405060708090a0b0c0d0e0f', 'hex');
 
 export const GOLDEN_PAGES: readonly { readonly page: CheckedPage; readonly bytes: Buffer }[] = ['first', 'second'].map(
   (word, pageId) => {

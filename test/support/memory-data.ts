@@ -14,7 +14,7 @@ import type { Reader, ReadOptions, WarmOptions, WarmTarget } from '../../src/lib
 
 export type Files = Readonly<Record<string, Buffer>>;
 
-export function fileEntry(path: string, bytes: Buffer): FileEntry {
+function fileEntry(path: string, bytes: Buffer): FileEntry {
   return {
     path,
     sizeBytes: bytes.length,

@@ -4,7 +4,7 @@ import { SeekfsError } from './errors.ts';
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
 export const GIB = 1024 * MIB;
-export const TIB = 1024 * GIB;
+const TIB = 1024 * GIB;
 
 const SIZE_UNITS: Readonly<Record<string, number>> = {
   '': 1,

@@ -60,7 +60,7 @@ export interface BlobServer {
   close(options?: { drainMsMax?: number }): Promise<void>;
 }
 
-export const DRAIN_MS_MAX = 10_000;
+const DRAIN_MS_MAX = 10_000;
 /** How long work that was told to stop may take to do so. */
 const LATE_MS_MAX = 500;
 /** Files of a snapshot. */
