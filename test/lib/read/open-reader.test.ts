@@ -76,6 +76,23 @@ describe('stream', () => {
   });
 });
 
+test('closing the reader ends what is under way with interrupted', async () => {
+  const { store, reader } = readBench();
+  const version = await publishBytes(store, [{ path: 'a', bytes: someBytes(MIB), pageSizeBytes: MIB }]);
+  const entry = await version.lookup('a');
+  const began = new Promise<void>((resolve) => {
+    store.beforeGet = ({ signal }) =>
+      new Promise((_resolve, reject) => {
+        signal!.addEventListener('abort', () => reject(signal!.reason as Error));
+        resolve();
+      });
+  });
+  const reading = failure(collect(reader.stream(version, entry, { off: 0, len: MIB })));
+  await began;
+  await reader.close();
+  expect(await reading).toBe('interrupted');
+});
+
 describe('single-flight', () => {
   test.each([
     ['plenty of memory', 256 * MIB],

@@ -1,0 +1,136 @@
+import { describe, expect, test } from 'vitest';
+import type { ProcessIdentity } from '../../../src/lib/disk/process-identity.ts';
+import type { Disk } from '../../../src/lib/disk/disk.ts';
+import { Claims, type ClaimsOptions } from '../../../src/lib/cache/claims.ts';
+import { CrashDisk, diskError } from '../../support/crash-disk.ts';
+import { manualClock } from '../../support/manual-clock.ts';
+import { RecordingLogger } from '../../support/segment-store.ts';
+
+function host(options: { disk?: Disk } = {}) {
+  const disk = options.disk ?? new CrashDisk();
+  // The disk’s own clock is the real one.
+  const clock = manualClock(Date.now());
+  const dead = new Set<number>();
+  const log = new RecordingLogger();
+  let pid = 0;
+  /** A process of the host; in a container of its own where a namespace is given. */
+  const open = (more: Partial<ClaimsOptions> & { pidNamespace?: string } = {}): { claims: Claims; pid: number } => {
+    pid += 1;
+    const { pidNamespace = 'pid:[1]', ...rest } = more;
+    const identity: ProcessIdentity = { bootId: 'boot', pidNamespace, pid, startTime: String(pid) };
+    const isRunning = ({ pid: asked }: ProcessIdentity): Promise<boolean> => Promise.resolve(!dead.has(asked));
+    const claims = new Claims({ disk, directoryPath: '/claims', log, clock, identity, isRunning, ...rest });
+    return { claims, pid };
+  };
+  return { disk, clock, dead, log, open };
+}
+
+const never = new AbortController().signal;
+
+/** Moves the clock on whenever somebody sleeps, until the work is done. */
+async function passTime<T>(clock: ReturnType<typeof manualClock>, work: Promise<T>): Promise<T> {
+  const state = { done: false };
+  const settled = work.finally(() => (state.done = true));
+  settled.catch(() => undefined);
+  while (!state.done) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (clock.sleeping > 0) clock.advance(25);
+  }
+  return settled;
+}
+
+describe('a claim', () => {
+  test('is one process’s until it is released, and leaves nothing behind', async () => {
+    const { open, disk } = host();
+    const [a, b] = [open(), open()];
+    const mine = await a.claims.take('page');
+    expect(mine.kind).toBe('taken');
+    expect(await b.claims.take('page')).toEqual({ kind: 'foreign', generation: 0 });
+    expect((await b.claims.take('another')).kind).toBe('taken');
+    expect([await b.claims.isTaken('page'), await b.claims.isTaken('neither')]).toEqual([true, false]);
+    if (mine.kind === 'taken') mine.release();
+    await a.claims.close();
+    const now = await b.claims.take('page');
+    expect(now.kind).toBe('taken');
+    expect(await disk.list('/claims/owners')).toHaveLength(1);
+  });
+
+  test('of a dead process is given up at once, and one process gets the next generation', async () => {
+    const { open, dead, clock, disk } = host();
+    const [a, b, c] = [open(), open(), open()];
+    await a.claims.take('page');
+    dead.add(a.pid);
+    const startMs = clock.monotonicMs();
+    expect(await passTime(clock, b.claims.wait('page', 0, never))).toBe('given-up');
+    expect(clock.monotonicMs() - startMs).toBeLessThan(300);
+    const next = await b.claims.take('page', 1);
+    expect(next.kind).toBe('taken');
+    expect(await c.claims.take('page', 1)).toEqual({ kind: 'foreign', generation: 1 });
+    if (next.kind === 'taken') next.release();
+    expect(await passTime(clock, c.claims.wait('page', 1, never))).toBe('released');
+    await b.claims.close();
+    expect(await disk.list('/claims')).toEqual(['owners']);
+  });
+
+  test('of another container is given up when its heartbeat stands still', async () => {
+    const { open, clock } = host();
+    const [a, b] = [open({ pidNamespace: 'pid:[2]' }), open()];
+    await a.claims.take('page');
+    const startMs = clock.monotonicMs();
+    expect(await passTime(clock, b.claims.wait('page', 0, never))).toBe('given-up');
+    expect(clock.monotonicMs() - startMs).toBeGreaterThanOrEqual(3000);
+    expect(clock.monotonicMs() - startMs).toBeLessThan(3500);
+  });
+
+  test('is waited for no longer than a bound, however alive its owner is', async () => {
+    const { open, clock } = host();
+    const [a, b] = [open(), open({ waitMsMax: 1000 })];
+    await a.claims.take('page');
+    expect(await passTime(clock, b.claims.wait('page', 0, never))).toBe('given-up');
+    expect(clock.monotonicMs()).toBeLessThan(1200);
+  });
+
+  test('is not waited for once the reader has gone', async () => {
+    const { open } = host();
+    const [a, b] = [open(), open()];
+    await a.claims.take('page');
+    const controller = new AbortController();
+    const waiting = b.claims.wait('page', 0, controller.signal);
+    controller.abort();
+    await expect(waiting).rejects.toMatchObject({ code: 'interrupted' });
+  });
+});
+
+describe('where claims do not work', () => {
+  test.each(['makeDirectory', 'link'] as const)(
+    'everything is granted, and said once (%s fails)',
+    async (operation) => {
+      const broken: Disk = new Proxy(new CrashDisk(), {
+        get: (disk, name) => {
+          if (name === operation) return () => Promise.reject(diskError('EPERM', operation));
+          const member: unknown = Reflect.get(disk, name);
+          return typeof member === 'function' ? member.bind(disk) : member;
+        },
+      });
+      const { open, log } = host({ disk: broken });
+      const { claims } = open();
+      for (const name of ['a', 'a', 'b']) expect((await claims.take(name)).kind).toBe('taken');
+      expect(await claims.isTaken('a')).toBe(false);
+      expect(log.lines).toHaveLength(1);
+      expect(log.lines[0]).toMatch(/EPERM/);
+      await claims.close();
+    },
+  );
+});
+
+test('a process knows that it is alone only while nobody came or went', async () => {
+  const { open, clock } = host();
+  const a = open();
+  await a.claims.take('page');
+  clock.advance(3_600_000);
+  expect([await a.claims.alone(), await a.claims.alone(), await a.claims.alone()]).toEqual([false, true, true]);
+  const b = open();
+  await b.claims.take('another');
+  clock.advance(3_600_000);
+  expect([await a.claims.alone(), await a.claims.alone()]).toEqual([false, false]);
+});
