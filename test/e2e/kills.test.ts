@@ -13,11 +13,15 @@ describe('a kill at any moment', () => {
     ['manifest gen', killManifestGen],
     ['get', killGet],
     ['warm', killWarm],
-  ])('of %s leaves nothing half-written visible', async (name, kill) => {
-    const seed = Number(process.env['SEEKFS_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
-    const report = await kill({ cli: await Cli.create(), random: seededRandom(seed), kills: KILLS });
-    process.stdout.write(`${name}: ${JSON.stringify(report)} (again with SEEKFS_SEED=${seed})\n`);
-    expect(report.kills).toBe(KILLS);
-    expect(report.midWork).toBeGreaterThan(0);
-  });
+  ])(
+    'of %s leaves nothing half-written visible',
+    async (name, kill) => {
+      const seed = Number(process.env['SEEKFS_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
+      const report = await kill({ cli: await Cli.create(), random: seededRandom(seed), kills: KILLS });
+      process.stdout.write(`${name}: ${JSON.stringify(report)} (again with SEEKFS_SEED=${seed})\n`);
+      expect(report.kills).toBe(KILLS);
+      expect(report.midWork).toBeGreaterThan(0);
+    },
+    240_000,
+  );
 });

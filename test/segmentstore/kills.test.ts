@@ -13,4 +13,4 @@ test('after a kill at any moment what was put is there, and no process ever sees
   expect(report.acknowledged).toBeGreaterThan(report.kills);
   expect(report.declined).toBeLessThan(report.acknowledged / 10);
   expect(report.hits).toBeGreaterThanOrEqual(report.acknowledged * 0.99);
-});
+}, 240_000);
