@@ -218,10 +218,11 @@ export class Loader {
         lengths.push(granuleLength(filePage.page, granule));
       }
     }
-    if (lengths.length * SLAB_BYTES > memory.limitBytes) {
+    // More than all tickets would wait for slabs that its own consumer may still hold.
+    if (lengths.length > memory.tickets.capacity) {
       throw new SeekfsError(
         'overloaded',
-        `reading ${wanted[0]!.filePage.page.path} needs ${lengths.length * SLAB_BYTES} bytes at once, the memory limit is ${memory.limitBytes}; raise it`,
+        `reading ${wanted[0]!.filePage.page.path} needs ${lengths.length * SLAB_BYTES} bytes at once, three quarters of the memory limit are ${this.ticketBytesMax}; raise it`,
         { retryable: false },
       );
     }

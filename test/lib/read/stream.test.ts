@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { KIB, MIB } from '../../../src/lib/base/units.ts';
 import { publishBytes, someBytes } from '../../support/data-set.ts';
-import { closeBenches, readBench } from '../../support/read-bench.ts';
+import { closeBenches, failure, readBench } from '../../support/read-bench.ts';
 
 afterEach(closeBenches);
 
@@ -43,6 +43,18 @@ describe('64 readers of 64 files under one limit', () => {
     expect(inUseBytesMax).toBeLessThanOrEqual(memoryBytes);
     // In turn: nobody waits for more than about two rounds of the others' loads.
     expect(longestWait).toBeLessThan(64 * 16);
+  });
+
+  test('a page that can only be verified whole and does not fit is refused, not waited for', async () => {
+    const { store, reader } = readBench({ memoryBytes: 4 * MIB });
+    const file = { path: 'a', bytes: someBytes(8 * MIB), pageSizeBytes: 4 * MIB, checksums: 'pages' as const };
+    const version = await publishBytes(store, [file]);
+    const entry = await version.lookup('a');
+    const reading = (async () => {
+      for await (const slab of reader.stream(version, entry, { off: 10, len: 10 })) slab.release();
+    })();
+    expect(await failure(reading)).toBe('overloaded');
+    expect(store.gets.length).toBe(0);
   });
 
   test('a reader that nobody takes from keeps no other waiting, once it is broken off', async () => {
