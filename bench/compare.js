@@ -11,13 +11,18 @@ const [now, before] = [read(newer), read(older)];
 
 const rowsOf = (run) =>
   new Map(run.results.flatMap(({ name, rows }) => rows.map((row) => [`${name}: ${row.name}`, row])));
+const isExact = (row) => row.unit === 'requests' || row.unit === 'bytes';
 const comparable = (row) => row.unit === 'ratio' || row.count === undefined;
+/** What one measurement says of itself: nothing, so a tenth either way is no news. */
+const SINGLE_SPREAD_SHARE = 0.1;
+const spreadOf = (row) => (isExact(row) || row.count !== undefined ? 0 : Math.abs(row.result) * SINGLE_SPREAD_SHARE);
 const baseline = rowsOf(before);
 let worse = 0;
 for (const [name, row] of rowsOf(now)) {
   const old = baseline.get(name);
   if (!old || !comparable(row)) continue;
-  const [oldLeast, oldGreatest] = [old.least ?? old.result, old.greatest ?? old.result];
+  const oldLeast = (old.least ?? old.result) - spreadOf(old);
+  const oldGreatest = (old.greatest ?? old.result) + spreadOf(old);
   // Worse than anything that was seen before, and not by one bad pair: the median is.
   const isWorse = moreIsBetter(row) ? row.result < oldLeast : row.result > oldGreatest;
   const isBetter = moreIsBetter(row) ? row.result > oldGreatest : row.result < oldLeast;

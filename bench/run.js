@@ -74,6 +74,7 @@ for (const name of positionals.length > 0 ? positionals : known) {
   results.push({
     name,
     title,
+    commit: machine.commit,
     seconds,
     rows: rows.map((row) => ({ ...row, verdict: verdict(row) })),
     missing,

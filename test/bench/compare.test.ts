@@ -55,6 +55,12 @@ test.each([
   expect(stdout).toMatch(said);
 });
 
+test('a single measurement has a tenth of leeway, a count has none', () => {
+  const peak = (result: number): Row => ({ name: 'peak', unit: 'MiB', result, target: { atMost: 256 } });
+  expect(compare([peak(105)], [peak(100)]).status).toBe(0);
+  expect(compare([peak(115)], [peak(100)]).status).toBe(1);
+});
+
 test('better is said too, and is no failure; times without a peer are not compared', () => {
   const wall = (result: number): Row => ({
     name: 'wall',
