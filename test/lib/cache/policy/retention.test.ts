@@ -60,7 +60,7 @@ describe('Zipf(1.0) over 100,000 pages at 5 % capacity', () => {
   };
 
   test.each(['s3fifo', 'auto'] as const)(
-    '`%s` hits at least 6 points more than true LRU, writing less than half of what LRU writes',
+    '`%s` hits at least 6 points more than true LRU, admitting less than half of what LRU admits',
     (policy) => {
       const { hits, admissions, reinsertions, residentPagesMax } = undisturbed[policy];
       expect(hitPercent(hits) - lruPercent).toBeGreaterThanOrEqual(6);
