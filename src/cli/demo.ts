@@ -199,6 +199,8 @@ export class Demo {
         HOME: this.#directory,
         SEEKFS_STORE: pathToFileURL(this.#path('store')).href,
         SEEKFS_CACHE: this.#path('cache'),
+        // The demo works on a disk that is nearly full, too: what it writes is gone when it ends.
+        SEEKFS_FREE_RESERVE_GIB: '0',
       },
       stdio: ['pipe', 'pipe', 'pipe'],
       signal: this.#signal,

@@ -48,6 +48,8 @@ export class Cli {
       XDG_DATA_HOME: join(root, 'data'),
       XDG_CACHE_HOME: join(root, 'cache'),
       XDG_CONFIG_HOME: join(root, 'config'),
+      // How full the machine is must not decide what a test sees.
+      SEEKFS_FREE_RESERVE_GIB: '0',
       ...env,
     });
   }
