@@ -12,12 +12,10 @@ const BYTE_COMMANDS: ReadonlySet<string> = new Set(['cat', 'readv']);
 
 /** Runs the command line and ends the process with its status. `importMetaUrl` tells oclif where the package is. */
 export async function run(argv: string[], importMetaUrl: string): Promise<never> {
-  // The AWS SDK's notice about future Node versions is for its users, who are not the users of this command.
-  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   // Nobody reads any more: fetches that are on their way stop too.
   process.stdout.on('error', () => interruption.abort(new ClosedOutput()));
   process.stderr.on('error', () => undefined);
-  // The SDK would print seven lines about old versions of Node into the output of every command.
+  // The AWS SDK's notice about old versions of Node is for its users, who are not the users of this command.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   interruption.listen();
   // Nothing is left that could go on, and yet the work has no end: Node would leave with 13, which means corrupt here.

@@ -15,13 +15,6 @@ export function isByteCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** The part that both have, or undefined where they share no byte. */
-export function intersectRanges(a: ByteRange, b: ByteRange): ByteRange | undefined {
-  const off = Math.max(a.off, b.off);
-  const len = Math.min(rangeEnd(a), rangeEnd(b)) - off;
-  return len > 0 ? { off, len } : undefined;
-}
-
 /**
  * The range clipped at the end of a file. `len` undefined means the rest.
  * @throws usage for negative or fractional numbers; range_not_satisfiable where `off` is at or past the end of a

@@ -1,12 +1,12 @@
 // Settings in, the typed configuration out: defaults that depend on the machine, clamping, and rules over several keys.
 // The environment, the platform and file reading are given; used by src/cli and by programs that embed the library.
-import { proxyFor } from './proxy.ts';
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SeekfsError } from '../base/errors.ts';
 import { formatBytes, GIB, MIB } from '../base/units.ts';
 import type { Config, S3Config, StoreTarget } from './config.ts';
 import { parseListen } from './listen.ts';
+import { proxyFor } from './proxy.ts';
 import { resolveSettings, type ConfigSources, type Resolution } from './resolve.ts';
 import { SETTINGS, SETTING_KEYS, type SettingKey, type SettingRow, type SettingValue } from './schema.ts';
 

@@ -1,5 +1,5 @@
 // Who wins: flag > SEEKFS_* environment > file > default. Finds the file, reads the three sources, refuses what is
-// not in the table of settings. Knows no meaning beyond types; build.ts turns the outcome into the configuration.
+// not in the table of settings. Knows no meaning beyond types; load.ts turns the outcome into the configuration.
 import { dirname, join, resolve } from 'node:path';
 import { SeekfsError } from '../base/errors.ts';
 import type { ResolvedSetting } from './config.ts';

@@ -3,6 +3,7 @@
 // (`retain`), and a read fetches whole granules, neighbours of one extent in one GET.
 import { clipRange } from '../base/byte-range.ts';
 import { throwIfAborted } from '../base/errors.ts';
+import { GIB } from '../base/units.ts';
 import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
 import { GRANULE_BYTES } from '../page/page.ts';
 import type { Extent } from '../read/reader.ts';
@@ -87,7 +88,7 @@ function toPlan(counter: GetCounter, assumptions: EpochAssumptions): EpochPlan {
     gets,
     bytes,
     seconds: Math.max(gets / assumptions.getsPerSecond, bytes / assumptions.bytesPerSecond),
-    cost: isPriced ? (gets / 1000) * (pricePer1000Gets ?? 0) + (bytes / 2 ** 30) * (pricePerGib ?? 0) : undefined,
+    cost: isPriced ? (gets / 1000) * (pricePer1000Gets ?? 0) + (bytes / GIB) * (pricePerGib ?? 0) : undefined,
   };
 }
 

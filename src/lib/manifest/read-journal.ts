@@ -52,10 +52,6 @@ export class ReadJournal {
     }
   }
 
-  get finishedCount(): number {
-    return this.#finished.size;
-  }
-
   find(object: { key: string; sizeBytes: number; etag: string }): FileEntry | undefined {
     return this.#finished.get(identity(object));
   }

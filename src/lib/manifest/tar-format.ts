@@ -50,7 +50,6 @@ function paxRecord(name: string, value: string): string {
 /** What comes before the bytes of a file in a tar: one block, or three where the name needs them. */
 export function encodeTarHeader(file: { path: string; sizeBytes: number; mtimeS: number }): Buffer {
   const { path, sizeBytes, mtimeS } = file;
-  // eslint-disable-next-line no-control-regex
   if (/^[\x20-\x7e]{1,100}$/.test(path)) return headerBlock({ name: path, sizeBytes, mtimeS, type: '0' });
   const record = Buffer.from(paxRecord('path', path));
   return Buffer.concat([

@@ -2,6 +2,7 @@
 // when asked for, with the bytes? Changes nothing.
 import { isSeekfsError } from '../base/errors.ts';
 import type { ObjectHead, ObjectStore } from '../objectstore/object-store.ts';
+import { PAGE_BYTES_MAX, PAGE_BYTES_MIN } from '../page/page.ts';
 import { ChecksumPool } from './checksum-pool.ts';
 import type { Checksums } from './checksums.ts';
 import { eachAtOnce } from './each-at-once.ts';
@@ -146,5 +147,5 @@ async function readContent(
 function pageSizeOf(entry: FileEntry): number {
   const first = entry.pages[0]?.len ?? 0;
   const rounded = 2 ** Math.ceil(Math.log2(Math.max(1, first)));
-  return Math.min(64 * 1024 * 1024, Math.max(64 * 1024, rounded));
+  return Math.min(PAGE_BYTES_MAX, Math.max(PAGE_BYTES_MIN, rounded));
 }

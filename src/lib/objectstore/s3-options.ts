@@ -1,4 +1,4 @@
-// How to reach a bucket, for the engines that speak S3. Plain values: open-store.ts fills them from the configuration.
+// How to reach a bucket, for the engines that speak S3. Plain values: open-object-store.ts fills them from the configuration.
 export interface S3Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;

@@ -2,12 +2,12 @@
 // of a page (at most 128 KiB), the smallest thing fetched, and what one memory slab holds; a check block is 16 KiB of
 // a granule, the smallest thing verified on disk. Pure arithmetic and types.
 import { SLAB_BYTES } from '../base/memory.ts';
-import { KIB } from '../base/units.ts';
+import { KIB, MIB } from '../base/units.ts';
 
 export const GRANULE_BYTES = SLAB_BYTES;
 export const CHECK_BLOCK_BYTES = 16 * KIB;
 export const PAGE_BYTES_MIN = 64 * KIB;
-export const PAGE_BYTES_MAX = 64 * KIB * KIB;
+export const PAGE_BYTES_MAX = 64 * MIB;
 
 interface PageBase {
   readonly ns: string;
