@@ -29,6 +29,8 @@ const GENERATIONS_MAX = 8;
 const MTIME_GRAIN_MS = 100;
 /** Longer than anybody waits. */
 const LEFTOVER_AGE_MS = 600_000;
+/** Of owners whom nobody here can ask about; one that lives after all registers anew. */
+const FOREIGN_LEFTOVER_AGE_MS = 24 * 3_600_000;
 
 /** `foreign`: another process has it; wait for generation `generation`, then look at the cache again. */
 export type ClaimAnswer =
@@ -80,17 +82,26 @@ export class Claims {
    * hard links) everything is granted.
    * @param from the generation to begin with: one more than that of an owner that `wait` gave up
    */
-  async take(name: string, from = 0): Promise<ClaimAnswer> {
+  take(name: string, from = 0): Promise<ClaimAnswer> {
+    return this.#take(name, from, { mayRegister: true });
+  }
+
+  async #take(name: string, from: number, { mayRegister }: { mayRegister: boolean }): Promise<ClaimAnswer> {
     if (this.#broken || from >= GENERATIONS_MAX) return NO_CLAIM;
     try {
-      const owner = await (this.#owner ??= this.#register());
+      const registered = (this.#owner ??= this.#register());
+      const owner = await registered;
       if (!owner) return NO_CLAIM;
       const path = this.#path(name, from);
       try {
         await this.#options.disk.link(owner.path, path);
       } catch (error) {
-        if (systemErrorCode(error) === 'EEXIST') return { kind: 'foreign', generation: from };
-        throw error;
+        const code = systemErrorCode(error);
+        if (code === 'EEXIST') return { kind: 'foreign', generation: from };
+        if (code !== 'ENOENT' || !mayRegister) throw error;
+        // Another container took this process for one that is long gone, or somebody emptied the directory.
+        if (this.#owner === registered) this.#owner = this.#registerAnew(owner);
+        return await this.#take(name, from, { mayRegister: false });
       }
       this.#held += 1;
       this.#beat ??= setInterval(() => this.#heartbeat(owner), HEARTBEAT_INTERVAL_MS).unref();
@@ -189,6 +200,14 @@ export class Claims {
     }
   }
 
+  async #registerAnew(old: Owner): Promise<Owner | undefined> {
+    clearInterval(this.#beat);
+    this.#beat = undefined;
+    await this.#beating;
+    await old.file.close().catch(() => undefined);
+    return this.#register();
+  }
+
   /**
    * Removes what long dead processes left, their claims first: an owner's file names the claims that are its. A claim
    * that somebody may still wait for stays, or one would take it anew while another takes the generation above.
@@ -200,8 +219,10 @@ export class Claims {
       const path = join(folder, name);
       const holder = await this.#readOwner(path);
       const stat = await disk.stat(path).catch(() => undefined);
-      const isOld = stat && this.#clock.nowMs() - Number(stat.mtimeNs / 1_000_000n) > LEFTOVER_AGE_MS;
-      if (holder && isOld && (await this.#isDead(holder))) dead.set(stat.inode, path);
+      const ageMs = stat ? this.#clock.nowMs() - Number(stat.mtimeNs / 1_000_000n) : 0;
+      if (!holder || !stat || ageMs <= LEFTOVER_AGE_MS) continue;
+      const isForeignDead = ageMs > FOREIGN_LEFTOVER_AGE_MS;
+      if (await this.#isDead(holder, { isForeignDead })) dead.set(stat.inode, path);
     }
     if (dead.size === 0) return;
     for (const name of await disk.list(directoryPath)) {
@@ -238,9 +259,11 @@ export class Claims {
     this.#beating = owner.file.write([owner.bytes], 0).catch(() => undefined);
   }
 
-  async #isDead(holder: ProcessIdentity): Promise<boolean> {
+  /** `isForeignDead`: what to take an owner for who cannot be asked about. */
+  async #isDead(holder: ProcessIdentity, { isForeignDead = false } = {}): Promise<boolean> {
     const self = this.#options.identity ?? (await currentProcess());
-    return sharesProcessNumbers(self, holder) && !(await (this.#options.isRunning ?? isRunning)(holder));
+    if (!sharesProcessNumbers(self, holder)) return isForeignDead;
+    return !(await (this.#options.isRunning ?? isRunning)(holder));
   }
 
   async #readOwner(path: string): Promise<ProcessIdentity | undefined> {

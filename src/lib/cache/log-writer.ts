@@ -11,13 +11,18 @@ import type { FileKey } from './page-key.ts';
 import type { Segment, SegmentSet } from './segment-set.ts';
 
 const ATTEMPTS_MAX = 6;
+/**
+ * A segment that got nothing for so long is ended and another one begun: in another container it may already count as
+ * abandoned (SILENT_WRITER_MS of cleaning, which must be longer), and what is appended then is not seen.
+ */
+export const IDLE_MS_MAX = 300_000;
 
 export interface LogWriterParts {
   readonly disk: Disk;
   readonly set: SegmentSet;
   readonly capacity: CapacityGuard;
   readonly random: Random;
-  readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
+  readonly clock: Clock;
   /** Who writes, for the segment header. */
   readonly owner: string;
   readonly purpose: Purpose;
@@ -35,6 +40,7 @@ export class LogWriter {
   readonly #parts: LogWriterParts;
   #open: OpenSegment | undefined;
   #sealing: Promise<void> | undefined;
+  #appendedAtMs = 0;
 
   constructor(parts: LogWriterParts) {
     this.#parts = parts;
@@ -47,6 +53,8 @@ export class LogWriter {
   async append(key: FileKey, record: NewRecord, payload: readonly Uint8Array[]): Promise<boolean> {
     // Somebody emptied the directory under us: what is written there now nobody would find.
     if (this.#open?.segment.gone) await this.abandon();
+    const idleMs = this.#parts.clock.monotonicMs() - this.#appendedAtMs;
+    if (this.#open && idleMs > IDLE_MS_MAX) await this.seal({ durable: false }).catch(() => undefined);
     if (this.#open && !this.#open.writer.fits(record, record.payloadBytes)) await this.#roll();
     // Who reserved at the same moment as others withdraws; whoever comes back first gets the room.
     for (let attempt = 0; !this.#open && attempt < ATTEMPTS_MAX; attempt += 1) {
@@ -61,6 +69,7 @@ export class LogWriter {
     if (!this.#open) return false;
     const { writer, segment } = this.#open;
     const entry = await writer.append(record, payload);
+    this.#appendedAtMs = this.#parts.clock.monotonicMs();
     segment.sizeBytes = segment.scannedTo = writer.position;
     this.#parts.set.indexEntry(segment, entry, key);
     this.#parts.progress.value += 1;

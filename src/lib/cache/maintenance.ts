@@ -6,7 +6,7 @@ import { isSeekfsError, SeekfsError, systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Disk } from '../disk/disk.ts';
-import type { LockFile } from '../disk/lock-file.ts';
+import { TAKEOVER_WAIT_MS, type LockFile } from '../disk/lock-file.ts';
 import type { Processes } from '../disk/process-identity.ts';
 import { parseSegmentName } from '../segment/names.ts';
 import type { CapacityGuard } from './capacity.ts';
@@ -19,7 +19,6 @@ import type { Rewriter } from './rewriter.ts';
 import type { SegmentSet } from './segment-set.ts';
 
 const LOCK_WAIT_MS_MAX = 2000;
-const REPAIR_WAIT_MS_MAX = 10_000;
 /** A checkpoint is due when so many records, and a tenth of all, or so many segments are not in the last one. */
 const UNSAVED_RECORDS_MAX = 4096;
 const UNSAVED_SHARE_MAX = 0.1;
@@ -76,16 +75,16 @@ export class Maintenance {
 
   /**
    * Drops dead pages, brings the cache within its capacity, compacts, merges and writes a checkpoint.
-   * @returns undefined when another process holds the lock
+   * @returns undefined when another process holds the lock, after `waitMsMax` (default 0)
    * @throws system errors of the disk
    */
-  clean(): Promise<CleanResult | undefined> {
+  clean(options: { readonly waitMsMax?: number } = {}): Promise<CleanResult | undefined> {
     return this.#alone(
       async (cleaning) => {
         await cleaning.compact('all');
         await cleaning.evict(async () => (await this.#parts.capacity.roomBytes('insert')) >= 0);
       },
-      { checkpoint: true },
+      { ...options, checkpoint: true },
     );
   }
 
@@ -96,7 +95,7 @@ export class Maintenance {
   async repair(damaged: readonly Finding[]): Promise<CleanResult> {
     const names = damaged.map(({ file }) => parseSegmentName(basename(file))?.idHex);
     const idsHex = new Set(names.filter((idHex) => idHex !== undefined));
-    const options = { waitMsMax: REPAIR_WAIT_MS_MAX, checkpoint: true };
+    const options = { waitMsMax: TAKEOVER_WAIT_MS, checkpoint: true };
     const result = await this.#alone((cleaning) => cleaning.replace(idsHex), options);
     if (result) return result;
     const { directoryPath } = this.#parts.set;

@@ -15,7 +15,8 @@ import { layoutOf } from './layout.ts';
 
 const BYTES_MAX = 1024 * 1024;
 /** A reader in another pid namespace counts as running for so long after it last wrote its file. */
-const SILENT_READER_MS = 24 * 3_600_000;
+const SILENT_READER_MS = 600_000;
+const HEARTBEAT_INTERVAL_MS = 60_000;
 
 export interface VersionInUse {
   readonly ns: string;
@@ -36,6 +37,7 @@ export class ReaderRegistry {
   readonly #path: string;
   readonly #inUse = new Map<string, { readonly version: VersionInUse; uses: number }>();
   #writing: Promise<void> = Promise.resolve();
+  #beat: NodeJS.Timeout | undefined;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
@@ -79,9 +81,12 @@ export class ReaderRegistry {
     const { disk, directoryPath, processes = systemProcesses } = this.#options;
     const versions = [...this.#inUse.values()].map(({ version: { ns, version } }) => ({ ns, version }));
     if (versions.length === 0) {
+      clearInterval(this.#beat);
+      this.#beat = undefined;
       await disk.remove(this.#path);
       return;
     }
+    this.#beat ??= setInterval(() => this.#rewrite(), HEARTBEAT_INTERVAL_MS).unref();
     await disk.makeDirectory(layoutOf(directoryPath).readers);
     const bytes = Buffer.from(JSON.stringify({ format: 1, process: await processes.current(), versions }));
     const temporary = `${this.#path}.tmp`;

@@ -22,6 +22,8 @@ const RECORD_BYTES_MAX = 4096;
 const HEARTBEAT_INTERVAL_MS = 1000;
 /** A holder in another pid namespace whose heartbeat stood still for so long, as this process saw it, is dead. */
 const HEARTBEAT_SILENCE_MS_MAX = 10_000;
+/** Who waits so long gets the lock of any holder that is dead, also of one in another pid namespace. */
+export const TAKEOVER_WAIT_MS = HEARTBEAT_SILENCE_MS_MAX + 5000;
 const LEFTOVER_AGE_MS = 3_600_000;
 const POLL_DELAY_MS = 2;
 const POLL_DELAY_MS_MAX = 100;

@@ -1,12 +1,16 @@
 // Who holds a lock: enough to tell whether that process still runs. Linux gives all of it from /proc; elsewhere the
 // fields that cannot be known are empty and only the process number counts.
+import { randomBytes } from 'node:crypto';
 import { readFile, readlink } from 'node:fs/promises';
 import { systemErrorCode } from '../base/errors.ts';
 
 export interface ProcessIdentity {
   /** Random, new at every boot of the machine; empty where unknown. */
   readonly bootId: string;
-  /** Containers have their own: process numbers compare only within one. */
+  /**
+   * Containers have their own: process numbers compare only within one. A name that nobody else has where /proc shows
+   * another namespace than the process is in (`unshare -p` without a /proc of its own): it cannot look up its neighbours.
+   */
   readonly pidNamespace: string;
   readonly pid: number;
   /** Clock ticks since boot at its start, because process numbers are used again; empty where unknown. */
@@ -32,11 +36,17 @@ let current: Promise<ProcessIdentity> | undefined;
 export function currentProcess(): Promise<ProcessIdentity> {
   current ??= (async () => ({
     bootId: (await readFile('/proc/sys/kernel/random/boot_id', 'latin1').catch(() => '')).trim(),
-    pidNamespace: await readlink('/proc/self/ns/pid').catch(() => ''),
+    pidNamespace: await pidNamespace(),
     pid: process.pid,
     startTime: (await readProcessStatus('self'))?.startTime ?? '',
   }))();
   return current;
+}
+
+async function pidNamespace(): Promise<string> {
+  const name = await readlink('/proc/self/ns/pid').catch(() => '');
+  const shown = await readlink('/proc/self').catch(() => '');
+  return shown === '' || Number(shown) === process.pid ? name : `${name}?${randomBytes(8).toString('hex')}`;
 }
 
 /** Who this process is and who else runs: a seam, so that a test can stand in for processes that die. */

@@ -6,6 +6,7 @@ import type { VersionInUse } from '../cache/reader-registry.ts';
 import { decodeGroup, type FileName } from '../cache/page-key.ts';
 import type { SegmentStore } from '../cache/segment-store.ts';
 import type { Disk } from '../disk/disk.ts';
+import { TAKEOVER_WAIT_MS } from '../disk/lock-file.ts';
 import { listPins } from '../manifest/pins.ts';
 import type { PinnedVersion, VersionSelector } from '../manifest/types.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
@@ -66,7 +67,7 @@ export async function collectCache(
   const common = { dryRun: options.dryRun, ...dead, unknownNamespaces };
   if (options.dryRun) return { ...common, freedBytes: 0, removedSegments: 0 };
   segmentStore.maintenance.knowDead(isDead);
-  const result = await segmentStore.maintenance.clean();
+  const result = await segmentStore.maintenance.clean({ waitMsMax: TAKEOVER_WAIT_MS });
   if (!result)
     throw new SeekfsError('locked', `another process maintains the cache in ${path}; try again when it is done`);
   return { ...common, freedBytes: result.freedBytes, removedSegments: result.removedSegments };

@@ -1,10 +1,14 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ProcessIdentity } from '../../../src/lib/disk/process-identity.ts';
 import type { Disk } from '../../../src/lib/disk/disk.ts';
 import { Claims, type ClaimsOptions } from '../../../src/lib/cache/claims.ts';
 import { CrashDisk, diskError } from '../../support/crash-disk.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { RecordingLogger } from '../../support/segment-store.ts';
+
+// Heartbeats come by real timers, and the clock of the waiters is a manual one: on a slow machine they would meet.
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }));
+afterEach(() => void vi.useRealTimers());
 
 function host(options: { disk?: Disk } = {}) {
   const disk = options.disk ?? new CrashDisk();
@@ -133,4 +137,21 @@ test('a process knows that it is alone only while nobody came or went', async ()
   await b.claims.take('another');
   clock.advance(3_600_000);
   expect([await a.claims.alone(), await a.claims.alone()]).toEqual([false, false]);
+});
+
+test('what an owner of another container left is removed a day later, and one that lives after all claims on', async () => {
+  const { open, clock, disk } = host();
+  const a = open({ pidNamespace: 'pid:[2]' });
+  const before = await a.claims.take('page');
+  if (before.kind === 'taken') before.release();
+  clock.advance(23 * 3_600_000);
+  await open().claims.take('one');
+  expect(await disk.list('/claims/owners')).toHaveLength(2);
+  clock.advance(2 * 3_600_000);
+  const c = open();
+  await c.claims.take('two');
+  // The second is old as well, but it can be asked about.
+  expect(await disk.list('/claims/owners')).toHaveLength(2);
+  expect((await a.claims.take('page')).kind).toBe('taken');
+  expect(await c.claims.isTaken('page')).toBe(true);
 });

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../../src/lib/base/clock.ts';
 import { ReaderRegistry, versionsInUse } from '../../../src/lib/cache/reader-registry.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
@@ -57,4 +57,36 @@ test('a directory that cannot be written is no error', async () => {
   registry.register({ ns: 'dev', version: 1 });
   await registry.settled();
   await registry.close();
+});
+
+test('a reader of another container is in use until its file stood still for ten minutes', async () => {
+  const folder = join(directory, 'readers');
+  mkdirSync(folder);
+  const owner = { ...(await currentProcess()), pidNamespace: 'pid:[1]' };
+  for (const [version, ageMs] of [540_000, 660_000].entries()) {
+    const path = join(folder, `${version}.json`);
+    writeFileSync(path, JSON.stringify({ format: 1, process: owner, versions: [{ ns: 'dev', version }] }));
+    utimesSync(path, new Date(), new Date(Date.now() - ageMs));
+  }
+  expect(await versionsInUse(options())).toEqual([{ ns: 'dev', version: 0 }]);
+  expect(readdirSync(folder)).toEqual(['0.json']);
+});
+
+test('a reader writes its file again each minute, until its last use ends', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  try {
+    const registry = new ReaderRegistry(options());
+    const end = registry.register({ ns: 'dev', version: 3 });
+    await registry.settled();
+    const path = join(directory, 'readers', readdirSync(join(directory, 'readers'))[0]!);
+    utimesSync(path, new Date(), new Date(0));
+    vi.advanceTimersByTime(60_000);
+    await registry.settled();
+    expect(statSync(path).mtimeMs).toBeGreaterThan(0);
+    end();
+    await registry.settled();
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });

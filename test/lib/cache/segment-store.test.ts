@@ -1,7 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { IDLE_MS_MAX } from '../../../src/lib/cache/log-writer.ts';
 import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
+import { manualClock } from '../../support/manual-clock.ts';
 import { openTestStore, testPage, type TestStore } from '../../support/segment-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -100,6 +102,21 @@ describe('a segmentstore', () => {
     for (const page of pages) expect(await l2.get(page)).toBeDefined();
     const again = await open();
     for (const page of pages) expect(await again.get(page)).toBeDefined();
+  });
+
+  test('ends a segment that it left alone so long that others may count it as abandoned', async () => {
+    const clock = manualClock();
+    const l2 = await open({ clock });
+    const pages = [0, 1, 2].map((pageId) => testPage({ pageId }));
+    await l2.put(pages[0]!);
+    clock.advance(IDLE_MS_MAX);
+    await l2.put(pages[1]!);
+    expect(segments()).toHaveLength(1);
+    clock.advance(IDLE_MS_MAX + 1);
+    await l2.put(pages[2]!);
+    expect(segments().filter((name) => name.endsWith('.seg'))).toHaveLength(1);
+    expect(segments()).toHaveLength(2);
+    for (const page of pages) expect(await l2.get(page)).toBeDefined();
   });
 
   test('declines what does not fit its bounds, and serves what it has', async () => {
