@@ -129,6 +129,7 @@ class WiredSeekfs implements Seekfs {
     }
     return createReader({
       store: () => Promise.resolve(this.store),
+      exhausted: () => this.store.exhausted,
       cache,
       claims: this.#claims,
       memory,
@@ -136,6 +137,9 @@ class WiredSeekfs implements Seekfs {
       log,
       limits: {
         rangeCoalesceMaxBytes: config.rangeCoalesceMaxBytes,
+        gapBytesMax: config.rangeCoalesceGapBytes,
+        fetchQuantumBytes: config.fetchQuantumBytes,
+        streamGetBytes: config.readPartSizeBytes,
         requireChecksums: config.requireChecksums,
       },
     });

@@ -41,6 +41,12 @@ export class TokenBucket {
     return true;
   }
 
+  /** Takes so many whether they are there or not: what follows waits until the debt is paid. Negative gives back. */
+  spend(tokens: number): void {
+    this.#fill();
+    this.#tokens = Math.min(this.#burst, this.#tokens - tokens);
+  }
+
   /** Milliseconds until a token is there, if nobody takes one meanwhile. */
   delayMs(): number {
     this.#fill();

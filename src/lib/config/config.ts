@@ -23,6 +23,8 @@ export interface S3Config {
   readonly getBudgetPerSec: number;
   /** Undefined: no ceiling. */
   readonly getBudgetPerDay: number | undefined;
+  /** Undefined: no limit. */
+  readonly getBudgetBytesPerSec: number | undefined;
   readonly maxInflightGets: number;
   readonly retryMaxAttempts: number;
   readonly retryInitialBackoffMs: number;
@@ -48,6 +50,9 @@ export interface Config {
   readonly store: StoreTarget;
   readonly pageSizeBytes: number;
   readonly rangeCoalesceMaxBytes: number;
+  readonly rangeCoalesceGapBytes: number;
+  readonly fetchQuantumBytes: number;
+  readonly readPartSizeBytes: number;
   readonly cache: {
     readonly backend: 'segmentstore' | 'mem';
     /** Directory of the segmentstore. */

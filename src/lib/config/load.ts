@@ -42,6 +42,9 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     store,
     pageSizeBytes,
     rangeCoalesceMaxBytes: settings.get('s3.range_coalesce_max_mib')!,
+    rangeCoalesceGapBytes: settings.get('s3.range_coalesce_gap_kib')!,
+    fetchQuantumBytes: settings.get('read.fetch_quantum_kib')!,
+    readPartSizeBytes: settings.get('read.part_size_mib')!,
     cache: {
       backend: settings.get('cache.l2.backend')!,
       path,
@@ -147,6 +150,7 @@ function s3Config(settings: Settings, options: LoadOptions): S3Config {
     proxy: proxyFor(endpoint ?? 'https://s3.amazonaws.com', env),
     getBudgetPerSec: settings.get('s3.get_budget_per_sec')!,
     getBudgetPerDay: settings.given('s3.get_budget_per_day'),
+    getBudgetBytesPerSec: settings.given('s3.get_budget_mib_per_sec'),
     maxInflightGets: settings.get('s3.max_inflight_gets')!,
     retryMaxAttempts: settings.get('s3.retry_max_attempts')!,
     retryInitialBackoffMs: settings.get('s3.retry_initial_backoff_ms')!,

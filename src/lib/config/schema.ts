@@ -1,6 +1,6 @@
 // The one table of settings: every key of seekfs.toml with its type, unit, default, aliases and environment variable.
 // The loader, `serve --print-config` and the test of docs/configuration.md all read it; nothing else names a key.
-import { GIB, MIB } from '../base/units.ts';
+import { GIB, KIB, MIB } from '../base/units.ts';
 
 interface RowBase {
   /** What the setting does; the sentence of the documentation. */
@@ -83,6 +83,24 @@ export const SETTINGS = {
     env: 'SEEKFS_MEMORY_MIB',
     defaultText: 'an eighth of what the process may use, at least 256; one-shot commands 192',
     doc: 'one limit for all buffers: L1, bytes in flight and responses',
+  },
+  'read.fetch_quantum_kib': {
+    kind: 'size',
+    unitBytes: KIB,
+    min: 128 * KIB,
+    max: 64 * MIB,
+    default: 128 * KIB,
+    env: 'SEEKFS_FETCH_QUANTUM_KIB',
+    doc: 'what a random read fetches at least, in whole granules of 128 KiB, inside one page',
+  },
+  'read.part_size_mib': {
+    kind: 'size',
+    unitBytes: MIB,
+    min: MIB / 8,
+    max: 1024 * MIB,
+    default: 8 * MIB,
+    env: 'SEEKFS_READ_PART_SIZE_MIB',
+    doc: 'a cold sequential stream is fetched in GETs of this size, several at once',
   },
   'cache.page_size_mib': {
     kind: 'size',
@@ -227,6 +245,14 @@ export const SETTINGS = {
     defaultText: 'no ceiling',
     doc: 'GET requests from midnight to midnight (UTC), per process; further ones are refused',
   },
+  's3.get_budget_mib_per_sec': {
+    kind: 'size',
+    unitBytes: MIB,
+    min: MIB / 8,
+    env: 'SEEKFS_S3_GET_BUDGET_MIB_PER_SEC',
+    defaultText: 'no limit',
+    doc: 'bytes a second that GET requests bring, per process',
+  },
   's3.range_coalesce_max_mib': {
     kind: 'size',
     unitBytes: MIB,
@@ -235,6 +261,15 @@ export const SETTINGS = {
     default: 32 * MIB,
     env: 'SEEKFS_S3_RANGE_COALESCE_MAX_MIB',
     doc: 'neighbouring misses are fetched together up to this size',
+  },
+  's3.range_coalesce_gap_kib': {
+    kind: 'size',
+    unitBytes: KIB,
+    min: 0,
+    max: 64 * MIB,
+    default: 256 * KIB,
+    env: 'SEEKFS_S3_RANGE_COALESCE_GAP_KIB',
+    doc: 'bytes between two misses that one GET may fetch and drop rather than be two',
   },
   's3.max_inflight_gets': {
     kind: 'count',

@@ -4,19 +4,21 @@ import type { Config, StoreTarget } from './config.ts';
 
 function shareStore(store: StoreTarget, workers: number): StoreTarget {
   if (store.kind === 'directory') return store;
-  const { getBudgetPerSec, getBudgetPerDay, maxInflightGets } = store.s3;
+  const { getBudgetPerSec, getBudgetPerDay, getBudgetBytesPerSec, maxInflightGets } = store.s3;
+  const share = (count: number): number => Math.max(1, Math.floor(count / workers));
   return {
     ...store,
     s3: {
       ...store.s3,
-      getBudgetPerSec: Math.max(1, Math.floor(getBudgetPerSec / workers)),
-      getBudgetPerDay: getBudgetPerDay === undefined ? undefined : Math.max(1, Math.floor(getBudgetPerDay / workers)),
-      maxInflightGets: Math.max(1, Math.floor(maxInflightGets / workers)),
+      getBudgetPerSec: share(getBudgetPerSec),
+      getBudgetPerDay: getBudgetPerDay === undefined ? undefined : share(getBudgetPerDay),
+      getBudgetBytesPerSec: getBudgetBytesPerSec === undefined ? undefined : share(getBudgetBytesPerSec),
+      maxInflightGets: share(maxInflightGets),
     },
   };
 }
 
-/** Memory, L1, GETs a second and GETs in flight by the number of workers; L2 is one for all of them. */
+/** Memory, L1, GETs and bytes a second and GETs in flight by the number of workers; L2 is one for all of them. */
 export function shareConfig(config: Config, workers: number): Config {
   if (workers === 1) return config;
   const share = (bytes: number): number => Math.max(64 * SLAB_BYTES, Math.floor(bytes / workers));

@@ -1,6 +1,7 @@
 // A store that hands every request on: what decorators extend, overriding only what they are about.
 import type {
   ConditionalWrites,
+  ExhaustedBudget,
   GetRangeRequest,
   GetWholeRequest,
   ListRequest,
@@ -21,6 +22,10 @@ export class ForwardingObjectStore implements ObjectStore {
 
   get url(): string {
     return this.inner.url;
+  }
+
+  get exhausted(): ExhaustedBudget | undefined {
+    return this.inner.exhausted;
   }
 
   head(request: { key: string; signal?: AbortSignal | undefined }): Promise<ObjectHead> {

@@ -1,10 +1,12 @@
-// Admits GETs: so many a second, so many at once, so many a day; demand before speculation. When the store asks to slow
-// down the rate is halved and grows back. Knows nothing of what the GETs are for.
+// Admits GETs: so many a second, so many bytes a second, so many at once, so many a day; demand before speculation. When
+// the store asks to slow down the rate is halved and grows back. Knows nothing of what the GETs are for.
 import type { Clock } from '../base/clock.ts';
 import { SeekfsError, abortError } from '../base/errors.ts';
 import type { Lane } from '../base/memory.ts';
 import type { Cell, Metrics } from '../base/metrics.ts';
+import type { ExhaustedBudget } from './object-store.ts';
 import { TokenBucket } from '../base/token-bucket.ts';
+import { formatBytes } from '../base/units.ts';
 
 const DAY_MS = 86_400_000;
 const DEADLINE_MS_DEFAULT = 60_000;
@@ -21,7 +23,9 @@ export interface GetGateOptions {
   readonly getsPerSecond: number;
   readonly inflightMax: number;
   readonly getsPerDayMax?: number | undefined;
-  /** A GET that waited so long is refused. */
+  /** Undefined: no limit. */
+  readonly bytesPerSecond?: number | undefined;
+  /** A demand GET that waited so long is refused; speculation waits for as long as its caller does. */
   readonly deadlineMs?: number | undefined;
   readonly clock: Clock;
   readonly metrics: Metrics;
@@ -29,12 +33,19 @@ export interface GetGateOptions {
 
 export interface AdmitRequest {
   readonly lane: Lane;
+  /** How many the answer will have, as far as is known. */
+  readonly bytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly promotion?: AbortSignal | undefined;
 }
 
+/** Call when the GET is over, once; with the bytes that arrived they are what the budget pays for. */
+export type GetIsOver = (arrivedBytes?: number) => void;
+
 interface Waiter {
-  readonly sinceMs: number;
+  /** In the demand lane. */
+  sinceMs: number;
+  readonly bytes: number;
   readonly grant: () => void;
   readonly refuse: (error: SeekfsError) => void;
 }
@@ -43,6 +54,8 @@ export class GetGate {
   readonly #clock: Clock;
   readonly #metrics: Metrics;
   readonly #bucket: TokenBucket;
+  /** May be in debt: a GET goes while there is anything left, and what comes after it waits until it is paid. */
+  readonly #bytes: TokenBucket | undefined;
   readonly #rateMax: number;
   readonly #inflightMax: number;
   readonly #getsPerDayMax: number;
@@ -65,6 +78,11 @@ export class GetGate {
     this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS_DEFAULT;
     const burst = Math.min(options.getsPerSecond, Number.MAX_SAFE_INTEGER);
     this.#bucket = new TokenBucket({ ratePerS: options.getsPerSecond, burst, clock: options.clock });
+    const { bytesPerSecond } = options;
+    this.#bytes =
+      bytesPerSecond === undefined
+        ? undefined
+        : new TokenBucket({ ratePerS: bytesPerSecond, burst: bytesPerSecond, clock: options.clock });
     this.#cells = {
       inflight: this.#metrics.cell('seekfs_store_inflight_gets'),
       rate: this.#metrics.cell('seekfs_store_get_rate_limit'),
@@ -74,20 +92,26 @@ export class GetGate {
     this.#show();
   }
 
+  /** What the next GET would have to wait for, but for the cap of those at once. */
+  get exhausted(): ExhaustedBudget | undefined {
+    if (this.#bytes && this.#bytes.delayMs() > 0) return 'bytes';
+    return this.#bucket.delayMs() > 0 || this.#dayIsSpent() ? 'gets' : undefined;
+  }
+
   /**
-   * Resolves when the GET may be sent, with the function to call when it is over.
+   * Resolves when the GET may be sent.
    * @throws store_throttled after the deadline or at the day's ceiling; interrupted
    */
-  async admit(request: AdmitRequest): Promise<() => void> {
+  async admit(request: AdmitRequest): Promise<GetIsOver> {
     const { signal } = request;
     if (signal?.aborted) throw abortError(signal);
-    if (this.#dayIsSpent()) throw this.#refusal(`the ceiling of ${this.#getsPerDayMax} GETs a day is reached`);
     await this.#turn(request);
     let over = false;
-    return () => {
+    return (arrivedBytes) => {
       if (over) return;
       over = true;
       this.#inflight -= 1;
+      if (arrivedBytes !== undefined) this.#bytes?.spend(arrivedBytes - (request.bytes ?? 0));
       this.#pump();
     };
   }
@@ -124,6 +148,7 @@ export class GetGate {
       };
       const waiter: Waiter = {
         sinceMs: this.#clock.monotonicMs(),
+        bytes: request.bytes ?? 0,
         grant: () => {
           leave();
           resolve();
@@ -137,6 +162,7 @@ export class GetGate {
       const onPromotion = (): void => {
         this.#waiting[lane].delete(waiter);
         lane = 'demand';
+        waiter.sinceMs = this.#clock.monotonicMs();
         this.#waiting[lane].add(waiter);
         this.#pump();
       };
@@ -153,10 +179,13 @@ export class GetGate {
     this.#refuseLate();
     for (let next = this.#next(); next && this.#inflight < this.#inflightMax; next = this.#next()) {
       if (this.#dayIsSpent()) {
+        // Shortly before midnight the wait may be worth it.
+        if (this.#nextDayInMs() < this.#deadlineMs) break;
         next.refuse(this.#refusal(`the ceiling of ${this.#getsPerDayMax} GETs a day is reached`));
         continue;
       }
-      if (!this.#bucket.tryTake()) break;
+      if ((this.#bytes && this.#bytes.delayMs() > 0) || !this.#bucket.tryTake()) break;
+      this.#bytes?.spend(next.bytes);
       this.#inflight += 1;
       this.#day.gets += 1;
       next.grant();
@@ -176,12 +205,12 @@ export class GetGate {
     if (this.#sleeping) return;
     this.#sleeping = true;
     const nowMs = this.#clock.monotonicMs();
-    let delayMs = this.#inflight < this.#inflightMax ? this.#bucket.delayMs() : this.#deadlineMs;
-    for (const waiters of Object.values(this.#waiting)) {
-      for (const oldest of waiters) {
-        delayMs = Math.min(delayMs, oldest.sinceMs + this.#deadlineMs - nowMs);
-        break;
-      }
+    const isCapped = this.#inflight >= this.#inflightMax;
+    let delayMs = isCapped ? this.#deadlineMs : Math.max(this.#bucket.delayMs(), this.#bytes?.delayMs() ?? 0);
+    if (this.#dayIsSpent()) delayMs = Math.max(delayMs, this.#nextDayInMs());
+    for (const { sinceMs } of this.#waiting.demand) {
+      delayMs = Math.min(delayMs, sinceMs + this.#deadlineMs - nowMs);
+      break;
     }
     try {
       await this.#clock.sleep(Math.max(1, Math.ceil(delayMs)), this.#closing.signal);
@@ -195,19 +224,21 @@ export class GetGate {
 
   #refuseLate(): void {
     const beforeMs = this.#clock.monotonicMs() - this.#deadlineMs;
-    for (const waiters of Object.values(this.#waiting)) {
-      for (const waiter of waiters) {
-        // A promoted waiter stands behind younger ones: there are few, so look at all that may be late.
-        if (waiter.sinceMs > beforeMs) continue;
-        waiter.refuse(this.#refusal(`a GET waited ${this.#deadlineMs} ms for its turn`));
-      }
+    for (const waiter of this.#waiting.demand) {
+      if (waiter.sinceMs > beforeMs) break;
+      waiter.refuse(this.#refusal(`a GET waited ${this.#deadlineMs} ms for its turn`));
     }
   }
 
   #refusal(why: string): SeekfsError {
     this.#metrics.add('seekfs_store_refused_total');
-    const limits = `${this.#bucket.ratePerS.toFixed(0)} GETs a second, ${this.#inflightMax} at once`;
+    const bytes = this.#bytes ? `, ${formatBytes(this.#bytes.ratePerS)} a second` : '';
+    const limits = `${this.#bucket.ratePerS.toFixed(0)} GETs a second${bytes}, ${this.#inflightMax} at once`;
     return new SeekfsError('store_throttled', `${why}; the budget allows ${limits}`, { retryable: false });
+  }
+
+  #nextDayInMs(): number {
+    return DAY_MS - (this.#clock.nowMs() % DAY_MS);
   }
 
   #dayIsSpent(): boolean {

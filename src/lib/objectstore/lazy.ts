@@ -2,6 +2,7 @@
 import type { ObjectStore } from './object-store.ts';
 import type {
   ConditionalWrites,
+  ExhaustedBudget,
   GetRangeRequest,
   GetWholeRequest,
   ListRequest,
@@ -16,6 +17,7 @@ export class LazyObjectStore implements ObjectStore {
   readonly url: string;
   readonly #load: () => Promise<ObjectStore>;
   #loading: Promise<ObjectStore> | undefined;
+  #loaded: ObjectStore | undefined;
 
   constructor(url: string, load: () => Promise<ObjectStore>) {
     this.url = url;
@@ -23,7 +25,11 @@ export class LazyObjectStore implements ObjectStore {
   }
 
   #store(): Promise<ObjectStore> {
-    return (this.#loading ??= this.#load());
+    return (this.#loading ??= this.#load().then((store) => (this.#loaded = store)));
+  }
+
+  get exhausted(): ExhaustedBudget | undefined {
+    return this.#loaded?.exhausted;
   }
 
   async head(request: { key: string; signal?: AbortSignal | undefined }): Promise<ObjectHead> {

@@ -92,9 +92,14 @@ export interface ConditionalWrites {
   readonly ifMatch: boolean;
 }
 
+/** What a budget of GETs has run out of for now: requests, or bytes. */
+export type ExhaustedBudget = 'gets' | 'bytes';
+
 export interface ObjectStore {
   /** For messages and cache identity: "file:///dir", "s3://bucket" with the endpoint's host; no secret in it. */
   readonly url: string;
+  /** Set while a GET would have to wait for its budget: nobody should fetch what is not needed now. */
+  readonly exhausted?: ExhaustedBudget | undefined;
   head(request: { key: string; signal?: AbortSignal | undefined }): Promise<ObjectHead>;
   /** Delivers exactly `range.len` bytes (at least 1) to the sink and resolves with the object's head, or throws. */
   getRange(request: GetRangeRequest, sink: RangeSink): Promise<ObjectHead>;

@@ -19,6 +19,8 @@ export interface S3StoreOptions {
   /** Infinity: no limit. */
   readonly getBudgetPerSec: number;
   readonly getBudgetPerDay?: number | undefined;
+  /** Undefined: no limit. */
+  readonly getBudgetBytesPerSec?: number | undefined;
   readonly maxInflightGets: number;
   readonly retryMaxAttempts: number;
   readonly retryInitialBackoffMs: number;
@@ -43,6 +45,7 @@ export function createS3Store(options: S3StoreOptions, deps: StoreDeps): ObjectS
   };
   const gate = new GetGate({
     getsPerSecond: options.getBudgetPerSec,
+    bytesPerSecond: options.getBudgetBytesPerSec,
     getsPerDayMax: options.getBudgetPerDay,
     inflightMax: options.maxInflightGets,
     deadlineMs: options.budgetDeadlineMs,

@@ -10,15 +10,17 @@ import type { Cell } from '../base/metrics.ts';
 import type { Semaphore } from '../base/semaphore.ts';
 import type { PageCache, Presence } from '../cache/page-cache.ts';
 import { granuleCount, granuleLength, granulesOf, GRANULE_BYTES, type GranuleSpan } from '../page/page.ts';
+import type { ExhaustedBudget } from '../objectstore/object-store.ts';
 import type { Fetcher } from './fetcher.ts';
 import type { Flight, FlightHooks, FlightTable } from './flight.ts';
 import type { FilePage, PagePiece } from './pages.ts';
 import { ChainedSource, FlightSource, PromisedSource, type SlabSource } from './piece.ts';
-import { planGets, roundToQuantum, spansOf, type PlanLimits, type WantedSpan } from './plan.ts';
+import { planGets, roundToQuantum, spansOf, widened, type PlanLimits, type WantedSpan } from './plan.ts';
 
 export interface LoaderDeps {
   readonly cache: PageCache;
   readonly memory: MemoryGovernor;
+  readonly exhausted: () => ExhaustedBudget | undefined;
   readonly fetcher: Fetcher;
   readonly table: FlightTable;
   readonly hooks: FlightHooks;
@@ -240,8 +242,9 @@ export class Loader {
     options: LoadOptions & { readonly unclaimed: boolean },
   ): void {
     const { table, hooks, fetcher } = this.#deps;
+    const limits = this.#deps.exhausted() === 'gets' ? widened(options.plan) : options.plan;
     const flights: Flight[] = [];
-    for (const get of planGets(wanted, options.plan)) {
+    for (const get of planGets(wanted, limits)) {
       for (const { want, span } of get.parts) {
         const keys = granules(span).map((granule) => slabKey(want.filePage, granule));
         const taken = keys.map((key) => slabs.get(key)!);
@@ -249,8 +252,8 @@ export class Loader {
         flights.push(table.begin(hooks, { filePage: want.filePage, span }, taken));
       }
     }
-    const { lane, plan, unclaimed } = options;
-    if (flights.length > 0) fetcher.start({ flights, lane, limits: plan, unclaimed });
+    const { lane, unclaimed } = options;
+    if (flights.length > 0) fetcher.start({ flights, lane, limits, unclaimed });
   }
 
   #source(

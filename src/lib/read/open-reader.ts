@@ -11,7 +11,7 @@ import { KIB, MIB } from '../base/units.ts';
 import type { Claims } from '../cache/claims.ts';
 import type { PageCache } from '../cache/page-cache.ts';
 import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
-import type { ObjectStore } from '../objectstore/object-store.ts';
+import type { ExhaustedBudget, ObjectStore } from '../objectstore/object-store.ts';
 import { GRANULE_BYTES } from '../page/page.ts';
 import { Claiming } from './claiming.ts';
 import { Fetcher } from './fetcher.ts';
@@ -38,6 +38,8 @@ export interface ReadLimits {
 
 export interface ReaderDeps {
   readonly store: () => Promise<ObjectStore>;
+  /** What the budget of the store has run out of just now. */
+  readonly exhausted?: (() => ExhaustedBudget | undefined) | undefined;
   readonly cache: PageCache;
   /** Of the cache's directory; undefined: no other process shares the cache. */
   readonly claims?: Claims | undefined;
@@ -63,7 +65,7 @@ class OpenReader implements Reader {
   #crcLoaded = false;
 
   constructor(deps: ReaderDeps) {
-    const { metrics, cache, memory, limits } = deps;
+    const { metrics, cache, memory, limits, exhausted = () => undefined } = deps;
     this.#deps = deps;
     this.#log = new OnceLogger(deps.log);
     const pagesFetched = metrics.cell('seekfs_pages_fetched_total');
@@ -83,6 +85,7 @@ class OpenReader implements Reader {
     const loader = new Loader({
       cache,
       memory,
+      exhausted,
       fetcher: this.#fetcher,
       table,
       hooks,
@@ -99,7 +102,7 @@ class OpenReader implements Reader {
         gapBytesMax: limits.gapBytesMax ?? 256 * KIB,
       },
     };
-    this.#readAhead = new ReadAhead({ loader, cache, plan: this.#readv.plan });
+    this.#readAhead = new ReadAhead({ loader, cache, exhausted, plan: this.#readv.plan });
     this.#warming = new Warming({ loader, cache, clock: this.#clock, plan: this.#readv.plan });
   }
 

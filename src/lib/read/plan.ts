@@ -1,7 +1,10 @@
 // The read plan: which GETs bring the missing granules. Pure. Spans are coalesced in object space, so neighbours
 // that a pack put side by side share a GET; within the limits no set of GETs is smaller.
 import { GRANULE_BYTES, granuleLength, type GranuleSpan } from '../page/page.ts';
+import { MIB } from '../base/units.ts';
 import type { FilePage } from './pages.ts';
+
+const WIDE_GAP_BYTES_MIN = MIB;
 
 export interface PlanLimits {
   /** A GET asks for at most this many bytes, but always for one granule (or page, where only that can be verified). */
@@ -10,6 +13,11 @@ export interface PlanLimits {
   readonly gapBytesMax: number;
   /** Spans are never cut: each is in one GET, however long. */
   readonly atomic?: boolean | undefined;
+}
+
+/** Where GETs are what is short: bytes for requests. */
+export function widened(limits: PlanLimits): PlanLimits {
+  return { ...limits, gapBytesMax: Math.max(4 * limits.gapBytesMax, WIDE_GAP_BYTES_MIN) };
 }
 
 /** Granules of one page that are wanted from the store. */

@@ -3,6 +3,7 @@
 import type { ByteRange } from '../base/byte-range.ts';
 import { KIB, MIB } from '../base/units.ts';
 import type { PageCache } from '../cache/page-cache.ts';
+import type { ExhaustedBudget } from '../objectstore/object-store.ts';
 import type { Load, Loader } from './loader.ts';
 import { piecesOf, type FilePages } from './pages.ts';
 import type { PlanLimits } from './plan.ts';
@@ -11,6 +12,7 @@ import { missingOf } from './warming.ts';
 export interface ReadAheadDeps {
   readonly loader: Loader;
   readonly cache: PageCache;
+  readonly exhausted: () => ExhaustedBudget | undefined;
   readonly plan: PlanLimits;
 }
 
@@ -103,7 +105,8 @@ export class ReadAhead {
 
   /** Resolves when the bytes are on their way. A failure is left to the demand read that will meet it. */
   async #fetch(file: FilePages, range: ByteRange): Promise<'begun' | 'refused'> {
-    const { loader, cache, plan } = this.#deps;
+    const { loader, cache, exhausted, plan } = this.#deps;
+    if (exhausted()) return 'refused';
     try {
       const pieces = [];
       for (const piece of piecesOf(file, range)) pieces.push(...(await missingOf(cache, piece)));

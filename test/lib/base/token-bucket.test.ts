@@ -46,6 +46,18 @@ describe('TokenBucket', () => {
     expect(bucket.tryTake()).toBe(true);
   });
 
+  test('may be overdrawn, and what was not used comes back', () => {
+    const clock = manualClock();
+    const bucket = new TokenBucket({ ratePerS: 10, burst: 10, clock });
+    bucket.spend(25);
+    expect(bucket.tryTake()).toBe(false);
+    expect(bucket.delayMs()).toBeCloseTo(1600);
+    bucket.spend(-20);
+    expect(bucket.delayMs()).toBe(0);
+    bucket.spend(-1000);
+    expect(Array.from({ length: 11 }, () => bucket.tryTake()).filter(Boolean)).toHaveLength(10);
+  });
+
   test('an infinite rate never runs out', () => {
     const bucket = new TokenBucket({ ratePerS: Infinity, burst: 1, clock: manualClock() });
     for (let turn = 0; turn < 100; turn += 1) expect(bucket.tryTake()).toBe(true);

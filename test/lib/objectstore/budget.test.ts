@@ -8,10 +8,15 @@ import { describeObjectStore, getRangeBytes } from '../../support/object-store-c
 import { manualClock } from '../../support/manual-clock.ts';
 import { ScriptedStore } from '../../support/scripted-store.ts';
 
-function budgeted(inner: MemoryObjectStore | ScriptedStore, getsPerSecond = Infinity, inflightMax = 16) {
+function budgeted(
+  inner: MemoryObjectStore | ScriptedStore,
+  getsPerSecond = Infinity,
+  inflightMax = 16,
+  bytesPerSecond?: number,
+) {
   const metrics = new Metrics();
   const clock = manualClock();
-  const gate = new GetGate({ getsPerSecond, inflightMax, clock, metrics });
+  const gate = new GetGate({ getsPerSecond, inflightMax, bytesPerSecond, clock, metrics });
   return { metrics, clock, store: new BudgetedObjectStore(inner, gate) };
 }
 
@@ -42,6 +47,17 @@ describe('BudgetedObjectStore', () => {
     await Promise.allSettled(Array.from({ length: 20 }, () => store.getRange(request, { write })));
     expect(most).toBe(3);
     expect(metrics.get('seekfs_store_inflight_gets')).toBe(0);
+  });
+
+  test('pays for the bytes that arrived, also of a GET that failed', async () => {
+    const broken = { error: new SeekfsError('store_unavailable', 'broke off'), after: 10 };
+    const { store } = budgeted(new ScriptedStore(await memoryWithObject(), [broken]), Infinity, 16, 200);
+    await expect(getRangeBytes(store, 'k', { off: 0, len: 100 })).rejects.toMatchObject({ code: 'store_unavailable' });
+    await getRangeBytes(store, 'k', { off: 0, len: 100 });
+    // 110 of the 200 are spent.
+    expect(store.exhausted).toBeUndefined();
+    await getRangeBytes(store, 'k', { off: 0, len: 100 });
+    expect(store.exhausted).toBe('bytes');
   });
 
   test('a throttling answer lowers the rate', async () => {

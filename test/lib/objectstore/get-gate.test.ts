@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { SeekfsError } from '../../../src/lib/base/errors.ts';
 import { Metrics } from '../../../src/lib/base/metrics.ts';
-import { GetGate, type AdmitRequest } from '../../../src/lib/objectstore/get-gate.ts';
+import { GetGate, type AdmitRequest, type GetIsOver } from '../../../src/lib/objectstore/get-gate.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 
 const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
@@ -10,13 +10,14 @@ function gateWith(options: {
   getsPerSecond?: number;
   inflightMax?: number;
   getsPerDayMax?: number;
+  bytesPerSecond?: number;
   deadlineMs?: number;
 }) {
   const clock = manualClock();
   const metrics = new Metrics();
   const gate = new GetGate({ getsPerSecond: Infinity, inflightMax: 1000, ...options, clock, metrics });
   const log: string[] = [];
-  const open: (() => void)[] = [];
+  const open: GetIsOver[] = [];
   const admit = (name: string, request: AdmitRequest = { lane: 'demand' }): void => {
     void (async () => {
       try {
@@ -140,6 +141,81 @@ describe('GetGate', () => {
     admit('at the full rate again');
     await settled();
     expect(metrics.get('seekfs_store_get_rate_limit')).toBe(100);
+  });
+
+  test('shortly before midnight a GET over the ceiling waits for the next day', async () => {
+    const { clock, log, admit } = gateWith({ getsPerDayMax: 1, deadlineMs: 60_000 });
+    const untilMidnightMs = 86_400_000 - (clock.nowMs() % 86_400_000);
+    clock.advance(untilMidnightMs - 30_000);
+    admit('a');
+    admit('b');
+    await settled();
+    expect(log).toEqual(['a']);
+    clock.advance(30_000);
+    await settled();
+    expect(log).toEqual(['a', 'b']);
+  });
+
+  test('speculation waits without a deadline, and has one from its promotion on', async () => {
+    const { clock, log, admit } = gateWith({ inflightMax: 1, deadlineMs: 1000 });
+    const promotion = new AbortController();
+    admit('a');
+    admit('patient', { lane: 'speculation' });
+    admit('promoted', { lane: 'speculation', promotion: promotion.signal });
+    await settled();
+    clock.advance(5000);
+    await settled();
+    promotion.abort();
+    clock.advance(900);
+    await settled();
+    expect(log).toEqual(['a']);
+    clock.advance(100);
+    await settled();
+    expect(log).toEqual(['a', 'promoted: store_throttled']);
+  });
+
+  test('holds the bytes a second: a GET may overdraw, and what follows waits until that is paid', async () => {
+    const { clock, gate, log, open, admit } = gateWith({ bytesPerSecond: 1000 });
+    expect(gate.exhausted).toBeUndefined();
+    for (const name of ['a', 'b', 'c']) admit(name, { lane: 'demand', bytes: 900 });
+    await settled();
+    expect(log).toEqual(['a', 'b']);
+    expect(gate.exhausted).toBe('bytes');
+    clock.advance(800);
+    await settled();
+    expect(log).toEqual(['a', 'b']);
+    clock.advance(10);
+    await settled();
+    expect(log).toEqual(['a', 'b', 'c']);
+    // What did not arrive is not paid for.
+    admit('d', { lane: 'demand', bytes: 900 });
+    open[2]!(0);
+    await settled();
+    expect(log).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  test('never lets more bytes through than a second of budget, the rate and one GET', async () => {
+    const { clock, log, admit } = gateWith({ bytesPerSecond: 1000 });
+    for (let n = 0; n < 200; n += 1) admit(String(n), { lane: 'demand', bytes: 300 });
+    for (let step = 0; step < 100; step += 1) {
+      await settled();
+      expect(log.length * 300).toBeLessThanOrEqual(1000 + clock.monotonicMs() + 300);
+      clock.advance(100);
+    }
+    expect(log.length * 300).toBeGreaterThan(10_000);
+  });
+
+  test('says which budget is exhausted while the next GET would have to wait', async () => {
+    const { clock, gate, admit } = gateWith({ getsPerSecond: 2 });
+    admit('a');
+    await settled();
+    expect(gate.exhausted).toBeUndefined();
+    admit('b');
+    await settled();
+    expect(gate.exhausted).toBe('gets');
+    clock.advance(500);
+    expect(gate.exhausted).toBeUndefined();
+    expect(gateWith({ getsPerDayMax: 1 }).gate.exhausted).toBeUndefined();
   });
 
   test('closing refuses what waits', async () => {

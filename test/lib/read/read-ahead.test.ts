@@ -55,6 +55,24 @@ describe('read-ahead', () => {
     expect(speculativeGets(bench)).toBe(0);
   });
 
+  test('while the budget is exhausted there is none', async () => {
+    const state = { exhausted: 'bytes' as 'bytes' | undefined };
+    const bench = readBench({ deps: { exhausted: () => state.exhausted } });
+    const bytes = someBytes(16 * MIB);
+    const version = await publishBytes(bench.store, [{ path: 'a', bytes, pageSizeBytes: 8 * MIB }]);
+    const entry = await version.lookup('a');
+    const readUpTo = async (from: number, to: number): Promise<void> => {
+      for (let off = from; off < to; off += STEP) {
+        await collect(bench.reader.stream(version, entry, { off, len: STEP }));
+      }
+    };
+    await readUpTo(0, 4 * MIB);
+    expect(speculativeGets(bench)).toBe(0);
+    state.exhausted = undefined;
+    await readUpTo(4 * MIB, 8 * MIB);
+    expect(speculativeGets(bench)).toBeGreaterThan(0);
+  });
+
   test('with no memory to spare the reads go on by themselves', async () => {
     const bench = readBench({ memoryBytes: MIB });
     const bytes = someBytes(4 * MIB);

@@ -57,6 +57,20 @@ describe('a cold readv', () => {
     },
   );
 
+  test.each([
+    ['gets', 1],
+    ['bytes', 2],
+    [undefined, 2],
+  ] as const)('fetches larger gaps where GETs are what is short (%s exhausted: %i GETs)', async (exhausted, gets) => {
+    const { store, reader } = readBench({ deps: { exhausted: () => exhausted } });
+    const bytes = someBytes(2 * MIB);
+    const version = await publishBytes(store, [{ path: 'a', bytes, pageSizeBytes: 2 * MIB }]);
+    const extents = [0, MIB].map((off) => ({ path: 'a', off, len: 4096 }));
+    const got = await collect(reader.readv(version, extents));
+    expect(got.equals(Buffer.concat(extents.map(({ off, len }) => bytes.subarray(off, off + len))))).toBe(true);
+    expect(store.gets.length).toBe(gets);
+  });
+
   test('of 1,000 small files sends one GET for each object, or for each stretch of a pack', async () => {
     const files = Array.from({ length: 1000 }, (_, index) => ({
       path: String(index).padStart(4, '0'),
