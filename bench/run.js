@@ -1,7 +1,8 @@
-// npm run bench [-- NAME…] [--pairs N] [--out FILE]: runs the named workloads, or all, prints their tables and writes
-// everything as JSON. Each workload is one file of bench/workloads with `title` and `measure(context)`.
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+// npm run bench [-- NAME…] [--pairs N] [--out FILE] [--merge]: runs the named workloads, or all, prints their tables and
+// writes everything as JSON; with --merge beside what FILE holds of other workloads. Each workload is one file of
+// bench/workloads with `title` and `measure(context)`.
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -14,6 +15,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     pairs: { type: 'string', default: '5' },
+    merge: { type: 'boolean', default: false },
     out: { type: 'string', default: fileURLToPath(new URL('results/latest.json', import.meta.url)) },
   },
 });
@@ -32,6 +34,7 @@ const machine = describeMachine();
 console.log(
   `${machine.cpu}, ${machine.cores} cores, kernel ${machine.kernel}, Node ${machine.node}, ${machine.commit}\n`,
 );
+const earlier = values.merge && existsSync(values.out) ? JSON.parse(readFileSync(values.out, 'utf8')).results : [];
 const results = [];
 mkdirSync(dirname(values.out), { recursive: true });
 for (const name of positionals.length > 0 ? positionals : known) {
@@ -39,6 +42,8 @@ for (const name of positionals.length > 0 ? positionals : known) {
   console.log(`## ${name}: ${title}\n`);
   const directory = mkdtempSync(join(tmpdir(), `seekfs-bench-${name}-`));
   const startMs = performance.now();
+  /** Of the minute before: over a core or so, others were at work, and only counts mean anything. */
+  const loadBefore = Math.round(loadavg()[0] * 100) / 100;
   /** @type {import('./harness/report.js').Row[]} */
   const rows = [];
   /** @type {string[]} */
@@ -75,12 +80,16 @@ for (const name of positionals.length > 0 ? positionals : known) {
     name,
     title,
     commit: machine.commit,
+    date: new Date().toISOString(),
+    loadBefore,
     seconds,
     rows: rows.map((row) => ({ ...row, verdict: verdict(row) })),
     missing,
     failure,
   });
   // After each, so that a run that is broken off is not lost.
-  writeFileSync(values.out, `${JSON.stringify({ machine, results }, undefined, 2)}\n`);
+  const others = earlier.filter((each) => !results.some((result) => result.name === each.name));
+  const all = [...others, ...results].sort((a, b) => a.name.localeCompare(b.name));
+  writeFileSync(values.out, `${JSON.stringify({ machine, results: all }, undefined, 2)}\n`);
 }
 process.exitCode = results.some((result) => result.failure) ? 1 : 0;

@@ -1,6 +1,6 @@
 // What the figures were measured on. Nothing that names the machine or its paths.
 import { execFileSync } from 'node:child_process';
-import { cpus, loadavg, release, totalmem } from 'node:os';
+import { cpus, release, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 function git(...args) {
@@ -22,7 +22,5 @@ export function describeMachine() {
     node: process.version,
     commit: git('rev-parse', '--short', 'HEAD') || 'unknown',
     dirty: git('status', '--porcelain', '--untracked-files=no') !== '',
-    /** Over a core or so, others were at work: only the ratios mean anything. */
-    loadBefore: loadavg().map((load) => Math.round(load * 100) / 100),
   };
 }

@@ -8,10 +8,10 @@
  *   least?: number, greatest?: number, count?: number,
  *   target?: { atLeast?: number, atMost?: number },
  *   better?: 'more' | 'less',
- *   of?: string,
+ *   issue?: number,
  *   detail?: Record<string, unknown>,
  * }} Row
- * `result` is a median where there are several; `of` names what is compared; `unit` is 'ratio' for those.
+ * `result` is a median where there are several; `issue` is the number of the issue that set the target.
  */
 
 /** @param {Row} row @returns {'met' | 'missed' | ''} */
