@@ -5,6 +5,7 @@ import { crc32c, loadCrc32c } from '../base/crc32c.ts';
 import { systemErrorCode, throwIfAborted } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
+import { listIfThere } from '../disk/if-there.ts';
 import {
   BLOCK_BYTES,
   recordBytes,
@@ -129,12 +130,8 @@ class Check {
 
   async #locate(segments: string): Promise<Located[]> {
     const { disk } = this.#options;
-    const names = await disk.list(segments).catch((error: unknown) => {
-      if (systemErrorCode(error) === 'ENOENT') return [];
-      throw error;
-    });
     const located: Located[] = [];
-    for (const fileName of names) {
+    for (const fileName of (await listIfThere(disk, segments)) ?? []) {
       const name = parseSegmentName(fileName);
       const stat = await disk.stat(join(segments, fileName)).catch(() => undefined);
       if (name && stat?.kind === 'file') located.push({ fileName, name, sizeBytes: stat.sizeBytes });

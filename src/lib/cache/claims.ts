@@ -12,8 +12,14 @@ import { join } from 'node:path';
 import { systemClock, type Clock } from '../base/clock.ts';
 import { systemErrorCode, throwIfAborted } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import type { Disk, DiskFile } from '../disk/disk.ts';
-import { currentProcess, isRunning, sharesProcessNumbers, type ProcessIdentity } from '../disk/process-identity.ts';
+import { modifiedAtMs, type Disk, type DiskFile } from '../disk/disk.ts';
+import {
+  currentProcess,
+  isRunning,
+  parseProcessIdentity,
+  sharesProcessNumbers,
+  type ProcessIdentity,
+} from '../disk/process-identity.ts';
 
 const OWNERS_FOLDER = 'owners';
 const OWNER_BYTES_MAX = 4096;
@@ -53,7 +59,6 @@ export interface ClaimsOptions {
 
 interface Owner {
   readonly path: string;
-  readonly name: string;
   readonly file: DiskFile;
   readonly bytes: Buffer;
 }
@@ -188,12 +193,11 @@ export class Claims {
       await disk.makeDirectory(folder);
       const self = this.#options.identity ?? (await currentProcess());
       await this.#sweep(folder);
-      const name = randomBytes(8).toString('hex');
-      const path = join(folder, name);
+      const path = join(folder, randomBytes(8).toString('hex'));
       const file = await disk.open(path, 'create');
       const bytes = Buffer.from(JSON.stringify(self));
       await file.write([bytes], 0);
-      return { path, name, file, bytes };
+      return { path, file, bytes };
     } catch (error) {
       this.#giveUp(error);
       return undefined;
@@ -219,7 +223,7 @@ export class Claims {
       const path = join(folder, name);
       const holder = await this.#readOwner(path);
       const stat = await disk.stat(path).catch(() => undefined);
-      const ageMs = stat ? this.#clock.nowMs() - Number(stat.mtimeNs / 1_000_000n) : 0;
+      const ageMs = stat ? this.#clock.nowMs() - modifiedAtMs(stat) : 0;
       if (!holder || !stat || ageMs <= LEFTOVER_AGE_MS) continue;
       const isForeignDead = ageMs > FOREIGN_LEFTOVER_AGE_MS;
       if (await this.#isDead(holder, { isForeignDead })) dead.set(stat.inode, path);
@@ -272,8 +276,7 @@ export class Claims {
       try {
         const bytes = Buffer.alloc(OWNER_BYTES_MAX);
         const length = await file.read([bytes], 0);
-        const parsed: unknown = JSON.parse(bytes.toString('utf8', 0, length));
-        return isIdentity(parsed) ? parsed : undefined;
+        return parseProcessIdentity(JSON.parse(bytes.toString('utf8', 0, length)));
       } finally {
         await file.close();
       }
@@ -299,16 +302,4 @@ export class Claims {
       `cannot claim pages in ${this.#options.directoryPath} (${reason}): other processes may fetch the same pages`,
     );
   }
-}
-
-function isIdentity(value: unknown): value is ProcessIdentity {
-  if (typeof value !== 'object' || value === null) return false;
-  const { bootId, pidNamespace, pid, startTime } = value as Record<string, unknown>;
-  return (
-    typeof bootId === 'string' &&
-    typeof pidNamespace === 'string' &&
-    typeof startTime === 'string' &&
-    Number.isSafeInteger(pid) &&
-    (pid as number) > 0
-  );
 }

@@ -6,8 +6,13 @@ import type { Clock } from '../base/clock.ts';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { MIB } from '../base/units.ts';
-import type { Disk } from '../disk/disk.ts';
-import { sharesProcessNumbers, type Processes, type ProcessIdentity } from '../disk/process-identity.ts';
+import { modifiedAtMs, type Disk } from '../disk/disk.ts';
+import {
+  parseProcessIdentity,
+  sharesProcessNumbers,
+  type Processes,
+  type ProcessIdentity,
+} from '../disk/process-identity.ts';
 import { recordBytes, type RecordEntry } from '../segment/format.ts';
 import { formatSegmentName } from '../segment/names.ts';
 import { GRANULE_BYTES } from '../page/page.ts';
@@ -117,7 +122,7 @@ export class Cleaning {
     const owner = parseOwner(await set.ownerOf(segment));
     if (owner && sharesProcessNumbers(self, owner)) return !(await processes.isRunning(owner));
     const stat = await disk.stat(join(set.directoryPath, segment.fileName)).catch(() => undefined);
-    return stat !== undefined && clock.nowMs() - Number(stat.mtimeNs / 1_000_000n) > SILENT_WRITER_MS;
+    return stat !== undefined && clock.nowMs() - modifiedAtMs(stat) > SILENT_WRITER_MS;
   }
 
   /** Removes segments, best first, until `enough`; what is hot in them is written again. */
@@ -290,10 +295,7 @@ function fileKeyOf(group: Buffer): FileKey | undefined {
 /** The owner text of a segment header is the JSON of its writer's identity. */
 function parseOwner(owner: string | undefined): ProcessIdentity | undefined {
   try {
-    const parsed = JSON.parse(owner ?? '') as Partial<ProcessIdentity> | null;
-    const { bootId, pidNamespace, pid, startTime } = parsed ?? {};
-    if (typeof bootId !== 'string' || typeof pidNamespace !== 'string' || !Number.isSafeInteger(pid)) return undefined;
-    return { bootId, pidNamespace, pid: pid!, startTime: typeof startTime === 'string' ? startTime : '' };
+    return parseProcessIdentity(JSON.parse(owner ?? ''));
   } catch {
     return undefined;
   }

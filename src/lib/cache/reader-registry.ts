@@ -3,9 +3,10 @@
 // processes are removed by whoever lists. A hint for gc: a reader whose pages go all the same fetches them again.
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { systemErrorCode } from '../base/errors.ts';
-import type { Disk } from '../disk/disk.ts';
+import { modifiedAtMs, type Disk } from '../disk/disk.ts';
+import { listIfThere } from '../disk/if-there.ts';
 import {
+  parseProcessIdentity,
   sharesProcessNumbers,
   systemProcesses,
   type Processes,
@@ -104,10 +105,7 @@ export class ReaderRegistry {
 export async function versionsInUse(options: RegistryOptions): Promise<VersionInUse[]> {
   const { disk, directoryPath, clock, processes = systemProcesses } = options;
   const { readers } = layoutOf(directoryPath);
-  const names = await disk.list(readers).catch((error: unknown) => {
-    if (systemErrorCode(error) === 'ENOENT') return [];
-    throw error;
-  });
+  const names = (await listIfThere(disk, readers)) ?? [];
   const self = await processes.current();
   const versions: VersionInUse[] = [];
   for (const name of names.filter((one) => one.endsWith('.json'))) {
@@ -133,14 +131,13 @@ interface RegistryEntry {
 async function readEntry(disk: Disk, path: string): Promise<RegistryEntry | undefined> {
   const file = await disk.open(path, 'read');
   try {
-    const { sizeBytes, mtimeNs } = await file.stat();
-    const bytes = Buffer.alloc(Math.min(sizeBytes, BYTES_MAX));
+    const stat = await file.stat();
+    const bytes = Buffer.alloc(Math.min(stat.sizeBytes, BYTES_MAX));
     await file.read([bytes], 0);
-    const parsed = JSON.parse(bytes.toString()) as { process?: ProcessIdentity; versions?: unknown[] } | null;
-    const { process: owner, versions } = parsed ?? {};
-    if (!owner || !Number.isSafeInteger(owner.pid) || !Array.isArray(versions)) return undefined;
-    const inUse = versions.filter(isVersionInUse);
-    return { process: owner, versions: inUse, modifiedAtMs: Number(mtimeNs / 1_000_000n) };
+    const parsed = JSON.parse(bytes.toString()) as { process?: unknown; versions?: unknown } | null;
+    const owner = parseProcessIdentity(parsed?.process);
+    if (!owner || !Array.isArray(parsed?.versions)) return undefined;
+    return { process: owner, versions: parsed.versions.filter(isVersionInUse), modifiedAtMs: modifiedAtMs(stat) };
   } finally {
     await file.close();
   }

@@ -5,6 +5,7 @@ import { systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
+import { listIfThere } from '../disk/if-there.ts';
 import { SEGMENT_HEADER_BYTES, type RecordEntry } from '../segment/format.ts';
 import { formatSegmentName, parseSegmentName, type SegmentName } from '../segment/names.ts';
 import { readFooter, readSegmentHeader, scanRecords } from '../segment/scan.ts';
@@ -167,7 +168,7 @@ export class SegmentSet {
   async #refresh(): Promise<void> {
     const names = new Map<string, { name: SegmentName; fileName: string }>();
     const before = [...this.#byId.values()];
-    for (const fileName of await this.#list()) {
+    for (const fileName of (await listIfThere(this.#disk, this.directoryPath)) ?? []) {
       const name = parseSegmentName(fileName);
       if (name) names.set(name.idHex, { name, fileName });
     }
@@ -188,15 +189,6 @@ export class SegmentSet {
       for (let segment = stale.pop(); segment; segment = stale.pop()) await this.#load(segment);
     });
     await Promise.all(workers);
-  }
-
-  async #list(): Promise<string[]> {
-    try {
-      return await this.#disk.list(this.directoryPath);
-    } catch (error) {
-      if (systemErrorCode(error) === 'ENOENT') return [];
-      throw error;
-    }
   }
 
   async #load(segment: Segment): Promise<void> {

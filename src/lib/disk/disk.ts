@@ -11,6 +11,11 @@ export interface DiskStat {
   readonly links: number;
 }
 
+/** Of its last change of content, in whole milliseconds since the epoch. */
+export function modifiedAtMs(stat: DiskStat): number {
+  return Number(stat.mtimeNs / 1_000_000n);
+}
+
 export interface DiskSpace {
   readonly freeBytes: number;
   readonly totalBytes: number;

@@ -13,8 +13,15 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { systemClock, type Clock } from '../base/clock.ts';
 import { SeekfsError, systemErrorCode, wrapSystemError } from '../base/errors.ts';
-import type { Disk, DiskFile } from './disk.ts';
-import { sharesProcessNumbers, systemProcesses, type Processes, type ProcessIdentity } from './process-identity.ts';
+import { modifiedAtMs, type Disk, type DiskFile } from './disk.ts';
+import { listIfThere } from './if-there.ts';
+import {
+  parseProcessIdentity,
+  sharesProcessNumbers,
+  systemProcesses,
+  type Processes,
+  type ProcessIdentity,
+} from './process-identity.ts';
 
 const GENERATIONS_KEPT = 16;
 const HEARTBEAT_BYTES = 16;
@@ -68,11 +75,7 @@ function encodeRecord(holder: ProcessIdentity): Buffer {
 function parseRecord(text: string): LockRecord {
   let holder: ProcessIdentity | undefined;
   try {
-    const parsed = JSON.parse(text.slice(1 + HEARTBEAT_BYTES)) as Partial<ProcessIdentity> | null;
-    const { bootId, pidNamespace, pid, startTime } = parsed ?? {};
-    if (typeof bootId === 'string' && typeof pidNamespace === 'string' && Number.isSafeInteger(pid)) {
-      holder = { bootId, pidNamespace, pid: pid!, startTime: typeof startTime === 'string' ? startTime : '' };
-    }
+    holder = parseProcessIdentity(JSON.parse(text.slice(1 + HEARTBEAT_BYTES)));
   } catch {
     holder = undefined;
   }
@@ -151,11 +154,8 @@ export class LockFile {
 
   /** Ascending. */
   async #generations(): Promise<number[]> {
-    const names = await this.#disk.list(this.#directory).catch((error: unknown) => {
-      if (systemErrorCode(error) === 'ENOENT') return [];
-      throw error;
-    });
-    return names.flatMap((name) => generationOf(name) ?? []).sort((a, b) => a - b);
+    const names = await listIfThere(this.#disk, this.#directory);
+    return (names ?? []).flatMap((name) => generationOf(name) ?? []).sort((a, b) => a - b);
   }
 
   /** Undefined when the file is gone, which happens to generations far below the highest. */
@@ -248,7 +248,7 @@ export class LockFile {
 
   async #ageMs(path: string): Promise<number> {
     const stat = await this.#disk.stat(path).catch(() => undefined);
-    return stat ? this.#clock.nowMs() - Number(stat.mtimeNs / 1_000_000n) : 0;
+    return stat ? this.#clock.nowMs() - modifiedAtMs(stat) : 0;
   }
 
   #heldPaths(): Set<string> {

@@ -17,6 +17,14 @@ export interface ProcessIdentity {
   readonly startTime: string;
 }
 
+/** An identity that some process wrote down, or undefined where the value is none. */
+export function parseProcessIdentity(value: unknown): ProcessIdentity | undefined {
+  const { bootId, pidNamespace, pid, startTime } = (value ?? {}) as Partial<Record<keyof ProcessIdentity, unknown>>;
+  if (typeof bootId !== 'string' || typeof pidNamespace !== 'string') return undefined;
+  if (!Number.isSafeInteger(pid) || (pid as number) < 1) return undefined;
+  return { bootId, pidNamespace, pid: pid as number, startTime: typeof startTime === 'string' ? startTime : '' };
+}
+
 interface ProcessStatus {
   readonly state: string;
   readonly startTime: string;

@@ -7,6 +7,7 @@ import { rememberedCapacity } from '../cache/capacity-file.ts';
 import { layoutOf } from '../cache/layout.ts';
 import { decodeGroup } from '../cache/page-key.ts';
 import type { Disk, DiskFile, DiskSpace } from '../disk/disk.ts';
+import { listIfThere } from '../disk/if-there.ts';
 import type { RecordEntry } from '../segment/format.ts';
 import { parseSegmentName, type SegmentName } from '../segment/names.ts';
 import { readFooter, readSegmentHeader, scanRecords } from '../segment/scan.ts';
@@ -92,7 +93,9 @@ export async function forEachSegment(
 ): Promise<boolean> {
   await loadCrc32c();
   const { segments } = layoutOf(deps.path);
-  const names = await listOrNothing(deps.disk, segments);
+  const names = await listIfThere(deps.disk, segments).catch((error: unknown) => {
+    throw wrapSystemError(error, `list the cache directory ${segments}`);
+  });
   for (const fileName of names ?? []) {
     throwIfAborted(deps.signal);
     const name = parseSegmentName(fileName);
@@ -100,15 +103,6 @@ export async function forEachSegment(
     if (segment) see({ name, ...segment });
   }
   return names !== undefined;
-}
-
-async function listOrNothing(disk: Disk, path: string): Promise<string[] | undefined> {
-  try {
-    return await disk.list(path);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    throw wrapSystemError(error, `list the cache directory ${path}`);
-  }
 }
 
 /** Undefined where it is gone by now, or is no segment. */

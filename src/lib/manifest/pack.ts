@@ -2,7 +2,7 @@
 // where in the shard its bytes are. The same files in the same order give the same shard.
 import { SeekfsError, throwIfAborted } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
-import type { Disk } from '../disk/disk.ts';
+import { modifiedAtMs, type Disk } from '../disk/disk.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
 import type { ChecksumPool } from './checksum-pool.ts';
 import { putContent, type ContentObject } from './content-object.ts';
@@ -92,7 +92,7 @@ export async function packShard(
         storage: { key: '', etag: undefined, sse: undefined, off: off + header.length },
         pages: checksums.pages,
         granuleCrcs: checksums.granuleCrcs,
-        modifiedAtMs: Number(stat.mtimeNs / 1_000_000n),
+        modifiedAtMs: modifiedAtMs(stat),
         extra: undefined,
       });
       parts.push(header, Buffer.from(source.bytes.buffer), Buffer.alloc(paddingOf(stat.sizeBytes)));

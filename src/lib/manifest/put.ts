@@ -3,7 +3,7 @@
 import { isSeekfsError, SeekfsError } from '../base/errors.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { MIB } from '../base/units.ts';
-import type { Disk } from '../disk/disk.ts';
+import { modifiedAtMs, type Disk } from '../disk/disk.ts';
 import { ChecksumPool } from './checksum-pool.ts';
 import { checkPageSize } from './checksums.ts';
 import { putContent } from './content-object.ts';
@@ -224,7 +224,7 @@ class PutRun {
         storage: { key, etag: object.etag, sse: undefined, off: 0 },
         pages: checksums.pages,
         granuleCrcs: checksums.granuleCrcs,
-        modifiedAtMs: Number(file.stat.mtimeNs / 1_000_000n),
+        modifiedAtMs: modifiedAtMs(file.stat),
         extra: undefined,
       });
       this.#report();

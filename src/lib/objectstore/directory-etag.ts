@@ -9,10 +9,6 @@ export function etagOf(stat: DiskStat): string {
   return `"${createHash('sha256').update(identity).digest('hex').slice(0, 32)}"`;
 }
 
-export function modifiedAtMs(stat: DiskStat): number {
-  return Number(stat.mtimeNs / 1_000_000n);
-}
-
 /** Did the bytes stay the same between two stats of one open file? Unlinking it changes its ctime and not its bytes. */
 export function sameBytes(before: DiskStat, after: DiskStat): boolean {
   if (after.links === 0) return before.sizeBytes === after.sizeBytes && before.mtimeNs === after.mtimeNs;

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { systemErrorCode, throwIfAborted } from '../base/errors.ts';
 import type { Disk, DiskStat } from '../disk/disk.ts';
+import { statIfThere } from '../disk/if-there.ts';
 import { compareKeys } from './key.ts';
 import type { KeyPart } from './directory-layout.ts';
 
@@ -55,16 +56,6 @@ async function namesIn(disk: Disk, path: string): Promise<string[]> {
   }
 }
 
-async function statOf(disk: Disk, path: string): Promise<DiskStat | undefined> {
-  try {
-    return await disk.stat(path);
-  } catch (error) {
-    const errno = systemErrorCode(error);
-    if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
-    throw error;
-  }
-}
-
 /**
  * Entries in the order of their keys. A directory sorts as its name with a slash, but its kind is known only after a
  * stat: it waits on a stack while names follow that sort before the slash (`a`, then `a-b`, then `a/c`).
@@ -81,7 +72,7 @@ export async function* walkTree(walk: Walk, top: Subtree, depth = 0): AsyncGener
   for (let start = 0; start < entries.length; start += STATS_AT_ONCE) {
     throwIfAborted(walk.signal);
     const batch = entries.slice(start, start + STATS_AT_ONCE);
-    const stats = await Promise.all(batch.map((entry) => statOf(walk.disk, join(top.path, entry.name))));
+    const stats = await Promise.all(batch.map((entry) => statIfThere(walk.disk, join(top.path, entry.name))));
     for (const [index, { part, name }] of batch.entries()) {
       const key = top.head + part.bytes;
       const path = join(top.path, name);

@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { SeekfsError, systemErrorCode, throwIfAborted } from '../base/errors.ts';
 import { Semaphore } from '../base/semaphore.ts';
-import type { Disk, DiskFile, DiskStat } from '../disk/disk.ts';
+import { modifiedAtMs, type Disk, type DiskFile, type DiskStat } from '../disk/disk.ts';
+import { statIfThere } from '../disk/if-there.ts';
 import { LockFile, type HeldLock } from '../disk/lock-file.ts';
 import { etagOf } from './directory-etag.ts';
 import { ESCAPED_TREE, PRIVATE_DIRECTORY, placesOf, type Place } from './directory-layout.ts';
@@ -95,7 +96,7 @@ export class DirectoryWriter {
   }
 
   async delete(keys: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-    if (!(await this.#stat(this.#rootPath))) return;
+    if (!(await statIfThere(this.#disk, this.#rootPath))) return;
     await this.#underLock(signal, async () => {
       for (const key of keys) {
         throwIfAborted(signal);
@@ -117,16 +118,16 @@ export class DirectoryWriter {
 
   async #prepare(): Promise<void> {
     const own = join(this.#rootPath, PRIVATE_DIRECTORY);
-    const kind = (await this.#stat(own))?.kind ?? 'directory';
+    const kind = (await statIfThere(this.#disk, own))?.kind ?? 'directory';
     if (kind !== 'directory')
       throw new SeekfsError('usage', `${own} is a ${kind}; the store needs a directory of its own there`);
     await this.#disk.makeDirectory(this.#temporaryPath);
     for (const name of await this.#disk.list(this.#temporaryPath)) {
       const path = join(this.#temporaryPath, name);
-      const stat = await this.#stat(path);
+      const stat = await statIfThere(this.#disk, path);
       // Unlinking the second name of a file that became an object would change the object's ETag.
       if (stat?.kind !== 'file' || stat.links > 1) continue;
-      const ageMs = this.#clock.nowMs() - Number(stat.mtimeNs / 1_000_000n);
+      const ageMs = this.#clock.nowMs() - modifiedAtMs(stat);
       if (ageMs > LEFTOVER_AGE_MS) await this.#disk.remove(path).catch(() => undefined);
     }
   }
@@ -187,7 +188,7 @@ export class DirectoryWriter {
         const errno = systemErrorCode(error) ?? '';
         if (errno === 'ENOENT') return undefined;
         if (errno !== 'EEXIST' && !NO_HARD_LINKS.has(errno)) throw error;
-        const taken = await this.#stat(path);
+        const taken = await statIfThere(this.#disk, path);
         if (taken?.kind === 'file') return undefined;
         if (!taken && errno !== 'EEXIST') return this.#createByRename(temporary, key, place, signal);
       }
@@ -212,7 +213,7 @@ export class DirectoryWriter {
   async #makeParents(place: Place): Promise<boolean> {
     for (let depth = 1; depth < place.length; depth += 1) {
       const path = join(this.#rootPath, ...place.slice(0, depth));
-      const stat = await this.#stat(path);
+      const stat = await statIfThere(this.#disk, path);
       if (stat?.kind === 'directory') continue;
       if (stat) return false;
       try {
@@ -232,7 +233,7 @@ export class DirectoryWriter {
    */
   async #syncUpwards(place: Place): Promise<void> {
     const paths = place.map((_, depth) => join(this.#rootPath, ...place.slice(0, depth)));
-    const inodes = await Promise.all(paths.map(async (path) => (await this.#stat(path))?.inode));
+    const inodes = await Promise.all(paths.map(async (path) => (await statIfThere(this.#disk, path))?.inode));
     const isKnown = (depth: number): boolean =>
       inodes[depth] !== undefined && this.#durableNames.get(paths[depth]!) === inodes[depth];
     const wanted = paths.filter((_, depth) => depth === paths.length - 1 || !isKnown(depth + 1));
@@ -269,16 +270,6 @@ export class DirectoryWriter {
       }
     } finally {
       done();
-    }
-  }
-
-  async #stat(path: string): Promise<DiskStat | undefined> {
-    try {
-      return await this.#disk.stat(path);
-    } catch (error) {
-      const errno = systemErrorCode(error);
-      if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ENAMETOOLONG') return undefined;
-      throw error;
     }
   }
 }

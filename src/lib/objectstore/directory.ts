@@ -7,10 +7,11 @@ import { rangeEnd } from '../base/byte-range.ts';
 import { systemClock, type Clock } from '../base/clock.ts';
 import { SeekfsError, isSeekfsError, systemErrorCode, throwIfAborted, wrapSystemError } from '../base/errors.ts';
 import { KIB } from '../base/units.ts';
-import type { Disk, DiskFile, DiskStat } from '../disk/disk.ts';
+import { modifiedAtMs, type Disk, type DiskFile, type DiskStat } from '../disk/disk.ts';
+import { statIfThere } from '../disk/if-there.ts';
 import { nodeDisk } from '../disk/node-disk.ts';
 import { probeConditionalWrites } from './conditional-probe.ts';
-import { etagOf, isSettling, modifiedAtMs, sameBytes } from './directory-etag.ts';
+import { etagOf, isSettling, sameBytes } from './directory-etag.ts';
 import {
   ESCAPED_TREE,
   PRIVATE_DIRECTORY,
@@ -231,21 +232,11 @@ export class DirectoryObjectStore implements ObjectStore {
     );
   }
 
-  async #stat(path: string): Promise<DiskStat | undefined> {
-    try {
-      return await this.#disk.stat(path);
-    } catch (error) {
-      const errno = systemErrorCode(error);
-      if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ENAMETOOLONG') return undefined;
-      throw error;
-    }
-  }
-
   async #settledStat(path: string): Promise<DiskStat | undefined> {
-    let stat = await this.#stat(path);
+    let stat = await statIfThere(this.#disk, path);
     while (stat && isSettling(stat, this.#clock.nowMs())) {
       await this.#clock.sleep(SETTLING_DELAY_MS);
-      stat = await this.#stat(path);
+      stat = await statIfThere(this.#disk, path);
     }
     return stat;
   }
@@ -253,7 +244,7 @@ export class DirectoryObjectStore implements ObjectStore {
   /** Is every directory on the way to the place a real one? */
   async #isReached(place: Place): Promise<boolean> {
     const parents = place.slice(0, -1).map((_, index) => join(this.#rootPath, ...place.slice(0, index + 1)));
-    const stats = await Promise.all(parents.map((path) => this.#stat(path)));
+    const stats = await Promise.all(parents.map((path) => statIfThere(this.#disk, path)));
     return stats.every((stat) => stat?.kind === 'directory');
   }
 
@@ -303,8 +294,7 @@ export class DirectoryObjectStore implements ObjectStore {
 
   async #rootExists(): Promise<boolean> {
     // The root itself may be reached through a symbolic link: listing follows it, and Disk.stat does not.
-    const stat = await this.#stat(this.#rootPath);
-    return stat !== undefined;
+    return (await statIfThere(this.#disk, this.#rootPath)) !== undefined;
   }
 
   async #checkRoot(): Promise<void> {
