@@ -1,192 +1,205 @@
 // The small world in which publishing is explored: a namespace with an old version that gc may remove, publishers that
-// put files (one of them takes up an object that gc would like to remove), and gc. Knows what must hold at every state.
+// put files (one takes up an object that gc would like to remove, one replaces a file that a reader may be reading), gc,
+// and a reader that pins what it reads. Knows what must hold in every state.
 import { createHash } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { nodeDisk } from '../../src/lib/disk/node-disk.ts';
 import { silentLogger } from '../../src/lib/base/log.ts';
-import { seededRandom } from '../../src/lib/base/random.ts';
-import { LEASE_MS } from '../../src/lib/manifest/intents.ts';
 import { parseHead } from '../../src/lib/manifest/head.ts';
-import { headKey, manifestKey } from '../../src/lib/manifest/key-layout.ts';
-import { put, type PutReport } from '../../src/lib/manifest/put.ts';
+import { headKey, manifestKey, parseManifestKey, pinsPrefix } from '../../src/lib/manifest/key-layout.ts';
+import { pinVersion } from '../../src/lib/manifest/pinned.ts';
+import { setPin } from '../../src/lib/manifest/pins.ts';
+import { put, type PutDeps } from '../../src/lib/manifest/put.ts';
 import { collectRemote } from '../../src/lib/manifest/remote-gc.ts';
 import { removeFiles } from '../../src/lib/manifest/remove.ts';
-import { MemoryObjectStore } from '../../src/lib/objectstore/memory.ts';
-import { manifestDeps } from './manifest-deps.ts';
-import type { Actor, Outcome, World } from './schedule-explorer.ts';
+import type { ObjectStore } from '../../src/lib/objectstore/object-store.ts';
+import { ActorTree, type Actor, type ActorPlace, type Outcome } from './actor-tree.ts';
+import { carryOut, type ModelStore } from './model-store.ts';
 import type { SeedManifest } from './seed-manifest.ts';
+import type { Model } from './state-explorer.ts';
 
-const DAY_MS = 86_400_000;
-const BEGIN_MS = Date.UTC(2026, 0, 1);
 const NS = 'dev';
 
-/** Puts the local file `name`, as the path of the same name. */
-export function putter(name: string, directory: string): Actor {
+function depsOf(place: ActorPlace): PutDeps {
+  return { ...place, cachePath: undefined, log: silentLogger, unsafePublish: false, disk: nodeDisk };
+}
+
+/** Puts local files into the namespace, under their own names. */
+function putter(name: string, files: readonly string[], seed: number): Actor {
+  return { name, seed, run: (place) => put(depsOf(place), { ns: NS, sources: files, pageSizeBytes: 65_536 }) };
+}
+
+function collector(seed: number): Actor {
   return {
-    name: `put ${name}`,
-    run: ({ store, clock }) =>
-      put(
-        { ...manifestDeps(store), clock, log: silentLogger, random: seededRandom(name.charCodeAt(0)) },
-        { ns: NS, sources: [join(directory, name)], pageSizeBytes: 65_536 },
-      ),
+    name: 'gc',
+    seed,
+    run: (place) => collectRemote(depsOf(place), { ns: NS, keep: 1, graceMs: 0, dryRun: false }),
   };
 }
 
-export const collector: Actor = {
-  name: 'gc',
-  run: ({ store, clock }) =>
-    collectRemote(
-      { ...manifestDeps(store), clock, random: seededRandom(99) },
-      { ns: NS, keep: 1, graceMs: 0, dryRun: false },
-    ),
+/** Opens the current version, pins it, and reads all its files. What fails once the pin is set is a broken promise. */
+const reader: Actor = {
+  name: 'reader',
+  seed: 8,
+  run: async (place) => {
+    const deps = depsOf(place);
+    const version = await pinVersion(deps, NS, { kind: 'head' });
+    await setPin(deps, { ns: NS, name: 'reader', version: version.version });
+    for await (const { storage, sizeBytes } of version.list()) {
+      const range = { off: 0, len: sizeBytes };
+      const request = { key: storage.key, range, ifMatch: storage.etag, purpose: 'file' } as const;
+      await place.store.getRange(request, { write: () => undefined });
+    }
+    return version.version;
+  },
 };
 
-class Observer {
-  readonly #store: MemoryObjectStore;
-  readonly #manifests = new Map<string, { etag: string; manifest: SeedManifest }>();
-  #headVersion = 0;
+export type ActorName = 'put k' | 'put x' | 'gc' | 'reader';
 
-  constructor(store: MemoryObjectStore) {
-    this.#store = store;
+function actorsIn(directory: string): Record<ActorName, Actor> {
+  return {
+    'put k': putter('put k', [join(directory, 'new/k')], 3),
+    'put x': putter('put x', [join(directory, 'x')], 4),
+    gc: collector(9),
+    reader,
+  };
+}
+
+/** Breaks an actor: its requests go through `break`. */
+export interface Mutation {
+  readonly actor: ActorName;
+  readonly break: (store: ObjectStore) => ObjectStore;
+}
+
+function mutated(actor: Actor, mutation: Mutation | undefined): Actor {
+  if (mutation?.actor !== actor.name) return actor;
+  return { ...actor, run: (place) => actor.run({ ...place, store: mutation.break(place.store) }) };
+}
+
+function readText(store: ModelStore, key: string): Buffer | undefined {
+  return store.objects.get(key)?.bytes;
+}
+
+const manifests = new Map<string, SeedManifest>();
+
+function manifestOf(store: ModelStore, version: number): SeedManifest | undefined {
+  const object = store.objects.get(manifestKey(NS, version));
+  if (!object) return undefined;
+  let manifest = manifests.get(object.etag);
+  if (!manifest) {
+    manifest = JSON.parse(gunzipSync(object.bytes).toString()) as SeedManifest;
+    manifests.set(object.etag, manifest);
   }
+  return manifest;
+}
 
-  async #get(key: string): Promise<{ etag: string; bytes: Buffer } | undefined> {
-    return this.#store.getWhole({ key, sizeBytesMax: 2 ** 20, purpose: 'meta' }).catch(() => undefined);
+function headOf(store: ModelStore): { version: number; digest: string | undefined } {
+  const bytes = readText(store, headKey(NS));
+  if (!bytes) throw new Error('there is no HEAD');
+  return parseHead(bytes.toString());
+}
+
+/** What must hold whenever somebody looks. */
+function checkStore(store: ModelStore): void {
+  const { version, digest } = headOf(store);
+  const bytes = readText(store, manifestKey(NS, version));
+  if (!bytes) throw new Error(`HEAD points to version ${version}, which is missing`);
+  if (digest !== `sha256:${createHash('sha256').update(bytes).digest('hex')}`) {
+    throw new Error(`HEAD says that version ${version} has the digest ${digest}`);
   }
-
-  async manifest(version: number): Promise<SeedManifest | undefined> {
-    const key = manifestKey(NS, version);
-    const object = await this.#get(key);
-    if (!object) return undefined;
-    const seen = this.#manifests.get(key);
-    if (seen && seen.etag !== object.etag) throw new Error(`version ${version} was overwritten`);
-    const manifest = seen?.manifest ?? (JSON.parse(gunzipSync(object.bytes).toString()) as SeedManifest);
-    this.#manifests.set(key, { etag: object.etag, manifest });
-    return manifest;
-  }
-
-  async head(): Promise<{ version: number; manifest: SeedManifest }> {
-    const object = await this.#get(headKey(NS));
-    if (!object) throw new Error('there is no HEAD');
-    const { version, digest } = parseHead(object.bytes.toString());
-    const manifest = await this.manifest(version);
-    if (!manifest) throw new Error(`HEAD points to version ${version}, which is missing`);
-    const bytes = (await this.#get(manifestKey(NS, version)))!.bytes;
-    const actual = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-    if (digest !== actual) throw new Error(`HEAD says that version ${version} has the digest ${digest}`);
-    return { version, manifest };
-  }
-
-  /** What must hold whenever somebody looks. */
-  async check(): Promise<void> {
-    const { version } = await this.head();
-    if (version < this.#headVersion) throw new Error(`HEAD went back from ${this.#headVersion} to ${version}`);
-    this.#headVersion = version;
-    for (let number = 1; number <= version + 1; number += 1) {
-      const manifest = await this.manifest(number);
-      if (!manifest) continue;
-      const parents = number === 1 ? [] : [number - 1];
-      if (JSON.stringify(manifest.parents) !== JSON.stringify(parents)) throw new Error(`parents of ${number}`);
-      for (const { path, storage } of manifest.files) {
-        const object = await this.#store.head({ key: storage.key }).catch(() => undefined);
-        if (object?.etag !== storage.etag) throw new Error(`version ${number} has lost the object of ${path}`);
+  for (const key of store.objects.keys()) {
+    const number = parseManifestKey(NS, key)?.version;
+    if (number === undefined) continue;
+    const manifest = manifestOf(store, number)!;
+    if (number > version + 1) throw new Error(`version ${number} was made before HEAD was at ${number - 1}`);
+    const parents = number === 1 ? [] : [number - 1];
+    if (JSON.stringify(manifest.parents) !== JSON.stringify(parents)) throw new Error(`parents of ${number}`);
+    for (const { path, storage } of manifest.files) {
+      if (store.objects.get(storage.key)?.etag !== storage.etag) {
+        throw new Error(`version ${number} has lost the object of ${path}`);
       }
     }
-    if (await this.manifest(version + 2))
-      throw new Error(`version ${version + 2} was made before HEAD was at ${version + 1}`);
+  }
+  for (const [key, { bytes: pin }] of store.objects) {
+    if (!key.startsWith(pinsPrefix(NS))) continue;
+    const pinned = parseHead(pin.toString()).version;
+    if (!manifestOf(store, pinned)) throw new Error(`version ${pinned} is pinned and lost`);
   }
 }
 
-type Change = (store: MemoryObjectStore) => Promise<unknown>;
-
-let recorded: Promise<readonly Change[]> | undefined;
-
-/** What was written before the world begins, recorded once: the same writes give the same ETags. */
-function past(directory: string): Promise<readonly Change[]> {
-  return (recorded ??= record(directory));
+function checkChange(before: ModelStore, after: ModelStore): void {
+  const was = headOf(before).version;
+  const is = headOf(after).version;
+  if (is < was || is > was + 1) throw new Error(`HEAD went from ${was} to ${is}`);
+  for (let version = 1; version <= was + 1; version += 1) {
+    const old = before.objects.get(manifestKey(NS, version));
+    const now = after.objects.get(manifestKey(NS, version));
+    if (old && now && old.etag !== now.etag) throw new Error(`version ${version} was overwritten`);
+    if (!old && now && version <= was) throw new Error(`version ${version} was made anew behind HEAD`);
+  }
 }
 
-async function record(directory: string): Promise<readonly Change[]> {
-  const time = { nowMs: BEGIN_MS };
-  const clock = { nowMs: () => time.nowMs, monotonicMs: () => time.nowMs, sleep: patientSleep(time) };
-  const store = new MemoryObjectStore({ clock });
-  const changes: Change[] = [];
-  store.probeConditionalWrites = () => Promise.resolve({ ifNoneMatch: true, ifMatch: true });
-  const innerPut = store.put.bind(store);
-  store.put = (request) => {
-    changes.push((other) => other.put(request));
-    return innerPut(request);
-  };
-  const innerDelete = store.delete.bind(store);
-  store.delete = (request) => {
-    changes.push((other) => other.delete(request));
-    return innerDelete(request);
-  };
-  const deps = { ...manifestDeps(store), clock, random: seededRandom(1) };
-  await put(deps, { ns: NS, sources: [join(directory, 'x')], pageSizeBytes: 65_536 });
-  await removeFiles(deps, { ns: NS, paths: ['x'] });
-  return changes;
+/** With which errors an actor may end: gc gives way, and a reader may be too late to pin what it opened. */
+const MAY_FAIL: Readonly<Record<string, readonly string[]>> = { gc: ['locked'], reader: ['version_not_found'] };
+
+/** Local files k, x and late, and another k in a directory `new`. */
+export async function writeWorldFiles(directory: string): Promise<void> {
+  await mkdir(join(directory, 'new'));
+  for (const name of ['k', 'x', 'late', 'new/k']) await writeFile(join(directory, name), `content of ${name}`);
 }
 
-/**
- * A world in which `x` was published and removed again: version 1 has it, version 2 has not. In `directory` are local
- * files a, b, c, x.
- */
+/** A world in which k and x were published, and then x removed: version 1 has it, version 2 has not. */
 export async function publishingWorld(
   directory: string,
-  actors: readonly Actor[],
-  bounds: { faultsMax: number },
-): Promise<World> {
-  const time = { nowMs: BEGIN_MS };
-  const clock = { nowMs: () => time.nowMs, monotonicMs: () => time.nowMs, sleep: patientSleep(time) };
-  const store = new MemoryObjectStore({ clock });
-  // The probe of conditional writes is not what is explored.
-  store.probeConditionalWrites = () => Promise.resolve({ ifNoneMatch: true, ifMatch: true });
-  const deps = { ...manifestDeps(store), clock, random: seededRandom(1) };
-  const putNow = (name: string): Promise<PutReport> =>
-    put(deps, { ns: NS, sources: [join(directory, name)], pageSizeBytes: 65_536 });
-  for (const change of await past(directory)) await change(store);
-  time.nowMs += 2 * DAY_MS;
-  const observer = new Observer(store);
-  await observer.check();
-
-  const checkEnd = async (outcomes: ReadonlyMap<string, Outcome>, trace: readonly string[]): Promise<void> => {
-    try {
-      const expected: string[] = [];
-      for (const [name, outcome] of outcomes) {
-        if (outcome.kind === 'done' && name.startsWith('put ')) expected.push(name.slice(4));
-        if (outcome.kind === 'failed') checkFailure(name, outcome.error, bounds.faultsMax > 0);
+  names: readonly ActorName[],
+  options: { readonly faultsMax: number; readonly mutation?: Mutation | undefined },
+): Promise<Model> {
+  const all = actorsIn(directory);
+  let begin: ModelStore = { objects: new Map(), time: 0 };
+  const past: Actor[] = [
+    putter('past', [join(directory, 'k'), join(directory, 'x')], 1),
+    { name: 'removal', seed: 2, run: (place) => removeFiles(depsOf(place), { ns: NS, paths: ['x'] }) },
+  ];
+  for (const actor of past) begin = await runAlone(begin, actor);
+  const checkState = (store: ModelStore, outcomes: ReadonlyMap<string, Outcome>): void => {
+    const head = manifestOf(store, headOf(store).version)!;
+    for (const [name, outcome] of outcomes) {
+      if (outcome.kind === 'done') {
+        const path = /^put (.+)$/.exec(name)?.[1];
+        if (path !== undefined && !head.files.some((file) => file.path === path)) {
+          throw new Error(`${path} was published and is lost`);
+        }
+        continue;
       }
-      // Whatever happened, who comes later is not held up, by a dead publisher or a dead gc.
-      time.nowMs += LEASE_MS + 1;
-      await putNow('c');
-      await observer.check();
-      await collector.run({ store, clock });
-      await observer.check();
-      const { manifest } = await observer.head();
-      const paths = new Set(manifest.files.map((file) => file.path));
-      for (const path of [...expected, 'c']) if (!paths.has(path)) throw new Error(`${path} was published and is lost`);
-    } catch (error) {
-      throw new Error(`${String(error)}\n${trace.join('\n')}`, { cause: error });
+      const code = String(outcome.error.code);
+      if (options.faultsMax > 0 && code === 'store_unavailable') continue;
+      if (!MAY_FAIL[name]?.includes(code)) throw new Error(`${name} failed: ${outcome.error.message}`);
     }
   };
-  return { store, time, actors, checkState: () => observer.check(), checkEnd };
+  return {
+    ns: NS,
+    actors: names.map((name) => mutated(all[name], options.mutation)),
+    // A lease later, so that what was written is older than a grace period of nothing.
+    begin: { ...begin, time: 1 },
+    checkStore,
+    checkChange,
+    checkState,
+    successors: [putter('put late', [join(directory, 'late')], 5), collector(6)],
+  };
 }
 
-function checkFailure(name: string, error: unknown, mayBeFault: boolean): void {
-  const code = (error as { code?: string }).code ?? String(error);
-  const allowed = name === 'gc' ? ['locked'] : [];
-  if (mayBeFault) allowed.push('store_unavailable', 'version_conflict');
-  if (!allowed.includes(code)) throw new Error(`${name} failed with ${code}`, { cause: error });
-}
-
-function patientSleep(time: { nowMs: number }): (delayMs: number, signal?: AbortSignal) => Promise<void> {
-  return (delayMs, signal) =>
-    new Promise((resolve, reject) => {
-      if (delayMs < 60_000) {
-        time.nowMs += delayMs;
-        resolve();
-      }
-      signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-    });
+async function runAlone(begin: ModelStore, actor: Actor): Promise<ModelStore> {
+  let store = begin;
+  const tree = await new ActorTree(actor).open();
+  let id = 0;
+  for (let node = tree.nodes[id]!; node.request; node = tree.nodes[id]!) {
+    const done = carryOut(store, node.request);
+    store = done.store;
+    id = await tree.next(id, done.answer);
+  }
+  const outcome = tree.nodes[id]!.outcome!;
+  if (outcome.kind === 'failed') throw new Error(outcome.error.message);
+  return store;
 }

@@ -37,25 +37,29 @@ export async function pinVersion(
 ): Promise<PinnedVersion> {
   checkNamespace(ns);
   if (selector.kind === 'version') return openVersion(deps, ns, selector, options.signal);
-  const head = await readHead(deps.store, ns, options.signal);
-  if (!head) {
-    throw new SeekfsError(
-      'namespace_not_found',
-      `namespace ${ns} has no HEAD in ${deps.store.url}: nothing was published in it`,
-    );
-  }
-  try {
-    return await openVersion(deps, ns, head, options.signal);
-  } catch (error) {
-    if (!isSeekfsError(error, 'version_not_found')) throw error;
-    throw new SeekfsError(
-      'manifest_invalid',
-      `HEAD of ${ns} points to version ${head.version}, whose manifest is missing`,
-      {
-        cause: error,
-        details: { ns, version: head.version },
-      },
-    );
+  for (let missing: number | undefined; ;) {
+    const head = await readHead(deps.store, ns, options.signal);
+    if (!head) {
+      throw new SeekfsError(
+        'namespace_not_found',
+        `namespace ${ns} has no HEAD in ${deps.store.url}: nothing was published in it`,
+      );
+    }
+    try {
+      return await openVersion(deps, ns, head, options.signal);
+    } catch (error) {
+      if (!isSeekfsError(error, 'version_not_found')) throw error;
+      // Publishers and gc may have gone by since HEAD was read, which then points to a newer version.
+      if (missing !== head.version) {
+        missing = head.version;
+        continue;
+      }
+      throw new SeekfsError(
+        'manifest_invalid',
+        `HEAD of ${ns} points to version ${head.version}, whose manifest is missing`,
+        { cause: error, details: { ns, version: head.version } },
+      );
+    }
   }
 }
 

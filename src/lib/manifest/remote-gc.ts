@@ -74,15 +74,18 @@ export async function collectRemote(deps: PinDeps & IntentDeps, options: RemoteG
     const plan = await planRemoval(deps, options, nowMs);
     if (mark) {
       let objectsDone = 0;
-      const all = [...plan.meta, ...plan.files];
-      // Versions go before their objects: what a crash leaves is garbage, never a version without its bytes.
-      for (let start = 0; start < all.length; start += DELETE_BATCH) {
-        throwIfAborted(signal);
-        mark.assertLive();
-        const keys = all.slice(start, start + DELETE_BATCH).map((object) => object.key);
-        await deps.store.delete({ keys, signal });
-        objectsDone += keys.length;
-        options.onProgress?.({ objectsTotal: all.length, objectsDone });
+      const objectsTotal = plan.meta.length + plan.files.length;
+      // Versions go before their objects, in requests of their own because a store deletes a batch in any order: what a
+      // crash leaves is garbage, never a version without its bytes.
+      for (const objects of [plan.meta, plan.files]) {
+        for (let start = 0; start < objects.length; start += DELETE_BATCH) {
+          throwIfAborted(signal);
+          mark.assertLive();
+          const keys = objects.slice(start, start + DELETE_BATCH).map((object) => object.key);
+          await deps.store.delete({ keys, signal });
+          objectsDone += keys.length;
+          options.onProgress?.({ objectsTotal, objectsDone });
+        }
       }
       if (stale.length > 0) await deps.store.delete({ keys: stale, signal });
     }
