@@ -6,17 +6,25 @@ import type { WarmCheckReport, WarmForecast, WarmReport } from '../lib/maintain/
 import type { Session } from './session.ts';
 import { plural } from './tables.ts';
 
-/** `after`: what is still missing, which is what the cache had no room for. */
+/** Why L2 declines a run of granules, and what to do about it. */
+const DECLINED = {
+  room: 'the cache has no room for it; raise cache.l2_ssd_gib, or warm less',
+  policy: 'the cache is full and keeps what it has; raise cache.l2_ssd_gib, or warm less',
+  quota: 'the namespace has reached its quota; raise cache.namespace_quota_gib, or warm less',
+  size: 'the cache is too small for its pages; raise cache.l2_ssd_gib',
+  disk: 'the disk of the cache refused it; see the warnings above',
+  stalled: 'the disk of the cache stood still; run it again',
+} as const;
+
 export async function reportWarm(
-  { seekfs, progress, say, document, log }: Session,
+  { seekfs, progress, say, document, log, setStatus }: Session,
   version: PinnedVersion,
   report: WarmReport,
-  after: WarmForecast,
 ): Promise<void> {
   progress.stop();
   refuseUnmatched(version, report.unmatched);
   const gets = seekfs.metrics.get('seekfs_store_gets_total');
-  const presentBytes = report.bytes - after.missingBytes;
+  const presentBytes = report.bytes - report.missingBytes;
   await document({
     ns: version.ns,
     version: version.version,
@@ -24,18 +32,25 @@ export async function reportWarm(
     bytes: report.bytes,
     present_bytes: presentBytes,
     fetched_bytes: report.fetchedBytes,
+    missing_pages: report.missingPages,
+    missing_bytes: report.missingBytes,
+    missing_paths: report.missingPaths,
     gets,
   });
   say(
     `v-${version.version} of ${version.ns}: ${formatBytes(presentBytes)} of ${formatBytes(report.bytes)} in ` +
       `${plural(report.files, 'file')} are in the cache; ${formatBytes(report.fetchedBytes)} fetched with ${plural(gets, 'GET')}`,
   );
-  if (after.missingBytes > 0) {
-    log.log(
-      'warn',
-      `the cache had no room for ${formatBytes(after.missingBytes)}; raise cache.l2_ssd_gib, or warm less`,
-    );
-  }
+  if (report.missingPages === 0) return;
+  const declined = (reason: string): number => seekfs.metrics.get('seekfs_l2_declined_total', { reason });
+  const reasons = Object.entries(DECLINED).filter(([reason]) => declined(reason) > 0);
+  const evicted = seekfs.metrics.get('seekfs_l2_evicted_bytes_total') > 0;
+  const unexplained = evicted ? DECLINED.room : 'it was removed meanwhile; run it again';
+  const why = reasons.map(([, text]) => text).join('; ') || unexplained;
+  const { missingPages, missingBytes, missingPaths } = report;
+  log.log('warn', `${formatBytes(missingBytes)} in ${plural(missingPages, 'page')} are not in the cache: ${why}`);
+  for (const path of missingPaths) say(`missing: ${path}`);
+  setStatus('problems_found');
 }
 
 export async function reportCheck(session: Session, version: PinnedVersion, check: WarmCheckReport): Promise<void> {

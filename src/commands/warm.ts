@@ -44,7 +44,7 @@ again, so that an interrupted warm goes on where it stopped.`;
       else if (flags['dry-run']) {
         const forecast = await forecastWarm(deps, { ...request, pricePer1000Gets: flags.price });
         await reportForecast(session, version, forecast);
-      } else await reportWarm(session, version, await warm(deps, request), await forecastWarm(deps, request));
+      } else await reportWarm(session, version, await warm(deps, request));
     });
   }
 }

@@ -10,7 +10,7 @@ import { Metrics } from '../../src/lib/base/metrics.ts';
 import { MIB } from '../../src/lib/base/units.ts';
 import type { BlobApiDeps } from '../../src/lib/blobapi/deps.ts';
 import type { FileEntry, PinnedVersion, VersionSelector } from '../../src/lib/manifest/types.ts';
-import type { Reader, ReadOptions, WarmOptions, WarmTarget } from '../../src/lib/read/reader.ts';
+import type { Reader, ReadOptions, WarmOptions, WarmPlan, WarmTarget } from '../../src/lib/read/reader.ts';
 
 export type Files = Readonly<Record<string, Buffer>>;
 
@@ -134,10 +134,10 @@ export class MemoryReader implements Reader {
   async planWarm(
     _version: PinnedVersion,
     targets: AsyncIterable<WarmTarget> | Iterable<WarmTarget>,
-  ): Promise<{ pages: number; bytes: number; gets: number }> {
+  ): Promise<WarmPlan> {
     let missing = 0;
     for await (const target of targets) missing += slabsOf(target).filter((key) => !this.cached.has(key)).length;
-    return { pages: missing, bytes: missing * SLAB_BYTES, gets: missing };
+    return { pages: missing, bytes: missing * SLAB_BYTES, gets: missing, paths: [] };
   }
 
   async close(): Promise<void> {}

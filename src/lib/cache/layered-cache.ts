@@ -32,8 +32,9 @@ class LayeredCache implements PageCache {
     this.#metrics = layers.metrics;
   }
 
-  presence(page: Page): Presence | Promise<Presence> {
+  presence(page: Page, options: { readonly lasting?: boolean | undefined } = {}): Presence | Promise<Presence> {
     const onDisk = this.#l2?.presence(page) ?? new GranuleBits(granuleCount(page));
+    if (this.#l2 && options.lasting) return onDisk;
     return onDisk instanceof Promise ? onDisk.then((bits) => this.#withL1(page, bits)) : this.#withL1(page, onDisk);
   }
 
@@ -112,7 +113,7 @@ class LayeredCache implements PageCache {
 
   insert(run: VerifiedRun, options: { readonly demand: boolean; readonly onWritten?: (() => void) | undefined }): void {
     if (options.demand) this.#l2?.noteUse(run.page, false);
-    const onDisk = this.#l2?.insert(run, options.onWritten) ?? false;
+    const onDisk = this.#l2?.insert(run, { patient: !options.demand, onWritten: options.onWritten }) ?? false;
     // What was fetched ahead must not push out what readers use, unless there is no other place for it.
     if (this.#l1 && (!onDisk || options.demand)) {
       for (const [index, slab] of run.slabs.entries()) this.#l1.put(run.page, run.span.first + index, slab);

@@ -109,6 +109,7 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
     set,
     writer: newWriter('insert'),
     keys,
+    memory,
     clock,
     metrics,
     log,

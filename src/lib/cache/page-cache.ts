@@ -11,8 +11,11 @@ export interface Presence {
 }
 
 export interface PageCache {
-  /** Granules of the page that a read would probably find. Cheap; a hint, not a promise. */
-  presence(page: Page): Presence | Promise<Presence>;
+  /**
+   * Granules of the page that a read would probably find. Cheap; a hint, not a promise. `lasting`: only what is still
+   * there when this process is not, where the cache has such a layer.
+   */
+  presence(page: Page, options?: { readonly lasting?: boolean | undefined }): Presence | Promise<Presence>;
 
   /**
    * Verified bytes of [off, off + len) of the page (page-relative, len at least 1), in order, or undefined where any of them is missing or
@@ -27,7 +30,8 @@ export interface PageCache {
 
   /**
    * Offers a run. Returns at once: the write to disk happens behind, bounded by the write queue (a full queue declines),
-   * and the cache retains the run for as long as it needs it. `onWritten` is called exactly once, perhaps before this
+   * and the cache retains the run for as long as it needs it. A run that is no demand waits for a disk that stands still
+   * or fails for a while. `onWritten` is called exactly once, perhaps before this
    * returns: a read finds the run from now on, or it was declined or given up.
    */
   insert(run: VerifiedRun, options: { readonly demand: boolean; readonly onWritten?: (() => void) | undefined }): void;

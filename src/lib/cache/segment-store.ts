@@ -24,7 +24,7 @@ import type { Retention } from './policy/retention.ts';
 import type { IndexedRecord } from './record-index.ts';
 import type { KnownHead, RecordReader, Unread } from './record-reader.ts';
 import type { SegmentSet } from './segment-set.ts';
-import type { WriteQueue } from './write-queue.ts';
+import type { OfferOptions, WriteQueue } from './write-queue.ts';
 
 /** A read that meets damage looks again for other copies of the granules, this often at most. */
 const ATTEMPTS_MAX = 4;
@@ -177,7 +177,7 @@ export class SegmentStore {
    * Offers a run to the disk; false where it is declined. The queue retains the run while it needs it, and then calls
    * `onWritten`, whether it was written or given up.
    */
-  insert(run: VerifiedRun, onWritten?: () => void): boolean {
+  insert(run: VerifiedRun, options?: OfferOptions): boolean {
     const { retention, queue, capacity, set, metrics, quotaBytes } = this.#parts;
     const { page } = run;
     if (!isCacheable(page)) return false;
@@ -189,7 +189,7 @@ export class SegmentStore {
         return false;
       }
     }
-    return queue.offer(run, onWritten);
+    return queue.offer(run, options);
   }
 
   get maintenance(): Maintenance {

@@ -1,8 +1,10 @@
 // The queue of verified runs that are written to the log behind the readers' backs; the memory governor bounds it. Owns
-// what happens when the disk refuses or stands still: it declines for a while, warns once, and tries again.
+// what happens when the disk refuses or stands still: it declines for a while, warns once, and tries again; runs that
+// were fetched to be here wait for the disk, as long as no reader waits for their memory.
 import { systemErrorCode } from '../base/errors.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
+import type { MemoryGovernor } from '../base/memory.ts';
 import type { Cell, Metrics } from '../base/metrics.ts';
 import { CHECK_BLOCK_BYTES, GRANULE_BYTES, granuleCount } from '../page/page.ts';
 import type { VerifiedRun } from '../page/verified.ts';
@@ -12,6 +14,10 @@ import { bitsOf, recordsOf } from './pieces.ts';
 import type { SegmentSet } from './segment-set.ts';
 
 const STALL_MS = 1000;
+/** How long patient runs wait for a disk that takes nothing. */
+export const PATIENCE_MS = 30_000;
+/** Errors that do not pass by themselves: nobody waits for their end. */
+const LASTING = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'ENOENT']);
 const PAUSE_MS_MIN = 500;
 const PAUSE_MS_MAX = 30_000;
 
@@ -19,6 +25,7 @@ export interface WriteQueueParts {
   readonly set: SegmentSet;
   readonly writer: LogWriter;
   readonly keys: FileKeys;
+  readonly memory: MemoryGovernor;
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -32,9 +39,14 @@ export interface WriteQueueParts {
   readonly recordBytesMax: number;
 }
 
-interface Offered {
+export interface OfferOptions {
+  /** Nobody wants the bytes but the cache: the fetches behind it wait rather than that it is given up. */
+  readonly patient?: boolean | undefined;
+  readonly onWritten?: (() => void) | undefined;
+}
+
+interface Offered extends OfferOptions {
   readonly run: VerifiedRun;
-  readonly onWritten: (() => void) | undefined;
 }
 
 export class WriteQueue {
@@ -47,22 +59,25 @@ export class WriteQueue {
   #failing = false;
   #pausedFor: 'room' | 'disk' = 'room';
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
+  #mayPass = true;
+  /** When the disk last took something, or was not asked to. */
+  #movedAtMs = 0;
 
   constructor(parts: WriteQueueParts) {
     this.#parts = parts;
   }
 
   /** Takes the run, retaining it until it is written or given up and calling `onWritten` then, or declines it. */
-  offer(run: VerifiedRun, onWritten?: () => void): boolean {
-    const bytes = run.bytes;
-    const { clock, metrics, recordBytesMax } = this.#parts;
-    const paused = clock.monotonicMs() < this.#pausedUntilMs;
-    if (this.#closed || this.#stalled || paused || bytes > recordBytesMax) {
-      const reason = this.#stalled ? 'stalled' : paused ? this.#pausedFor : 'size';
+  offer(run: VerifiedRun, options: OfferOptions = {}): boolean {
+    const { metrics, recordBytesMax } = this.#parts;
+    const isStalled = this.#stalled && !options.patient;
+    const isPaused = this.#isPaused() && !(options.patient && this.#isWorthWaiting());
+    if (this.#closed || isStalled || isPaused || run.bytes > recordBytesMax) {
+      const reason = isStalled ? 'stalled' : isPaused ? this.#pausedFor : 'size';
       metrics.add('seekfs_l2_declined_total', 1, { reason });
       return false;
     }
-    this.#runs.push({ run: run.retain(), onWritten });
+    this.#runs.push({ run: run.retain(), ...options });
     this.#working ??= this.#work();
     return true;
   }
@@ -92,18 +107,13 @@ export class WriteQueue {
     // In a later turn, so that `offer` returns before anything is done.
     await Promise.resolve();
     const done = new AbortController();
+    if (!this.#failing) this.#movedAtMs = this.#parts.clock.monotonicMs();
     void this.#watch(done.signal);
     for (let next = this.#runs.shift(); next; next = this.#runs.shift()) {
-      const { run, onWritten } = next;
       try {
-        if (this.#parts.clock.monotonicMs() >= this.#pausedUntilMs) await this.#write(run);
-        else this.#parts.metrics.add('seekfs_l2_declined_total', 1, { reason: this.#pausedFor });
-      } catch (error) {
-        await this.#parts.writer.abandon();
-        this.#failed(error);
+        while (!(await this.#tryWrite(next))) await this.#partOfPause();
       } finally {
-        run.release();
-        onWritten?.();
+        finish(next);
         this.#stalled = false;
       }
     }
@@ -111,22 +121,63 @@ export class WriteQueue {
     this.#working = undefined;
   }
 
+  /** False where the run is to be tried again when the pause is over. */
+  async #tryWrite({ run, patient }: Offered): Promise<boolean> {
+    const { clock, metrics, writer } = this.#parts;
+    if (!this.#isPaused()) {
+      try {
+        await this.#write(run);
+        this.#movedAtMs = clock.monotonicMs();
+        return true;
+      } catch (error) {
+        await writer.abandon();
+        this.#failed(error);
+      }
+    }
+    if (patient && this.#isWorthWaiting()) return false;
+    metrics.add('seekfs_l2_declined_total', 1, { reason: this.#pausedFor });
+    return true;
+  }
+
+  #isPaused(): boolean {
+    return this.#parts.clock.monotonicMs() < this.#pausedUntilMs;
+  }
+
+  /** Is the pause one that a patient run sits out? Not when a reader waits for the memory that it holds. */
+  #isWorthWaiting(): boolean {
+    const { clock, memory } = this.#parts;
+    if (this.#pausedFor === 'room' || !this.#mayPass || this.#closed || memory.waiting > 0) return false;
+    return clock.monotonicMs() - this.#movedAtMs < PATIENCE_MS;
+  }
+
+  /** In steps, because a reader may come who needs the memory. */
+  #partOfPause(): Promise<void> {
+    const { clock } = this.#parts;
+    return clock.sleep(Math.max(1, Math.min(PAUSE_MS_MIN, this.#pausedUntilMs - clock.monotonicMs())));
+  }
+
   /**
    * What waits here holds memory, and so slows the fetches down to the speed of the disk. When the disk has stopped that
-   * would stop the readers as well: then everything that waits is given up.
+   * would stop the readers as well: then everything that waits is given up, patient runs only when a reader waits for
+   * memory or their time is over.
    */
   async #watch(done: AbortSignal): Promise<void> {
-    const { progress, clock, metrics } = this.#parts;
-    for (;;) {
+    const { progress, clock, metrics, memory } = this.#parts;
+    for (let stillMs = 0; ;) {
       const before = progress.value;
       await clock.sleep(STALL_MS, done).catch(() => undefined);
       if (done.aborted) return;
-      if (progress.value !== before) continue;
+      stillMs = progress.value === before ? stillMs + STALL_MS : 0;
+      if (stillMs === 0) continue;
       this.#stalled = true;
-      for (const { run, onWritten } of this.#runs.splice(0)) {
+      const isWorthWaiting = stillMs < PATIENCE_MS && memory.waiting === 0;
+      for (const offered of this.#runs.splice(0)) {
+        if (offered.patient && isWorthWaiting) {
+          this.#runs.push(offered);
+          continue;
+        }
         metrics.add('seekfs_l2_declined_total', 1, { reason: 'stalled' });
-        run.release();
-        onWritten?.();
+        finish(offered);
       }
     }
   }
@@ -185,6 +236,7 @@ export class WriteQueue {
       log.log('warn', `cannot write to the cache in ${set.directoryPath} (${reason}): reading through`);
     }
     this.#failing = true;
+    this.#mayPass = !LASTING.has(systemErrorCode(error) ?? '');
     this.#pause('disk');
   }
 
@@ -193,4 +245,9 @@ export class WriteQueue {
     this.#pauseMs = Math.min(PAUSE_MS_MAX, Math.max(PAUSE_MS_MIN, this.#pauseMs * 2));
     this.#pausedUntilMs = this.#parts.clock.monotonicMs() + this.#pauseMs;
   }
+}
+
+function finish({ run, onWritten }: Offered): void {
+  run.release();
+  onWritten?.();
 }

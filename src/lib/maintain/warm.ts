@@ -28,6 +28,11 @@ export interface WarmReport {
   readonly files: number;
   readonly bytes: number;
   readonly fetchedBytes: number;
+  /** What is not in the cache all the same, because that declined it or lost it meanwhile. */
+  readonly missingPages: number;
+  readonly missingBytes: number;
+  /** Of files of which something is missing, the first 20. */
+  readonly missingPaths: readonly string[];
   /** Patterns that no file matches. */
   readonly unmatched: readonly string[];
 }
@@ -85,7 +90,7 @@ async function* targetsOf(entries: AsyncIterable<FileEntry>): AsyncGenerator<War
 }
 
 /**
- * Fetches what is missing, behind the demand reads of this process.
+ * Fetches what is missing, behind the demand reads of this process, and looks afterwards whether it is there.
  * @throws usage for malformed patterns; as `Reader.stream` at the first file that cannot be fetched
  */
 export async function warm(deps: WarmDeps, request: WarmRequest): Promise<WarmReport> {
@@ -104,7 +109,14 @@ export async function warm(deps: WarmDeps, request: WarmRequest): Promise<WarmRe
       request.onProgress?.({ ...progress, totalBytes });
     },
   });
-  return { files, bytes: totalBytes, fetchedBytes, unmatched: patterns.unmatched() };
+  // What other processes brought meanwhile counts as well.
+  await deps.cache.refresh();
+  const again = matching(request, patterns, () => undefined);
+  const { signal } = request;
+  const missing = await deps.reader.planWarm(request.version, targetsOf(again), { signal, lasting: true });
+  const { pages: missingPages, bytes: missingBytes, paths: missingPaths } = missing;
+  const unmatched = patterns.unmatched();
+  return { files, bytes: totalBytes, fetchedBytes, missingPages, missingBytes, missingPaths, unmatched };
 }
 
 /** What `warm` would do now; fetches nothing. `pricePer1000Gets`: of the store's GET requests. */

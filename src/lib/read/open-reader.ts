@@ -19,7 +19,7 @@ import { FlightTable, type FlightHooks } from './flight.ts';
 import { Loader } from './loader.ts';
 import { FilePages } from './pages.ts';
 import { ReadAhead } from './read-ahead.ts';
-import type { Extent, ReadOptions, Reader, WarmOptions, WarmPlan, WarmTarget } from './reader.ts';
+import type { Extent, PlanOptions, ReadOptions, Reader, WarmOptions, WarmPlan, WarmTarget } from './reader.ts';
 import { readExtents, type FileExtent, type ReadvDeps } from './readv.ts';
 import { streamRange } from './stream.ts';
 import { Warming } from './warming.ts';
@@ -164,9 +164,9 @@ class OpenReader implements Reader {
   planWarm(
     version: PinnedVersion,
     targets: AsyncIterable<WarmTarget> | Iterable<WarmTarget>,
-    options: { readonly signal?: AbortSignal | undefined } = {},
+    options: PlanOptions = {},
   ): Promise<WarmPlan> {
-    return this.#warming.plan(this.#openTargets(version, targets, options.signal), options.signal);
+    return this.#warming.plan(this.#openTargets(version, targets, options.signal), options);
   }
 
   async *#openTargets(

@@ -37,6 +37,14 @@ export interface WarmPlan {
   readonly pages: number;
   readonly bytes: number;
   readonly gets: number;
+  /** Of files that lack something, the first 20. */
+  readonly paths: readonly string[];
+}
+
+export interface PlanOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Count as missing what only the memory of this process has. */
+  readonly lasting?: boolean | undefined;
 }
 
 export interface Reader {
@@ -70,7 +78,7 @@ export interface Reader {
   planWarm(
     version: PinnedVersion,
     targets: AsyncIterable<WarmTarget> | Iterable<WarmTarget>,
-    options?: { readonly signal?: AbortSignal | undefined },
+    options?: PlanOptions,
   ): Promise<WarmPlan>;
 
   close(): Promise<void>;

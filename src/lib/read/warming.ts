@@ -8,6 +8,7 @@ import type { PageCache } from '../cache/page-cache.ts';
 import { GRANULE_BYTES, granuleCount, granulesOf, type GranuleSpan } from '../page/page.ts';
 import type { Load, Loader } from './loader.ts';
 import { piecesOf, type FilePage, type FilePages, type PagePiece } from './pages.ts';
+import type { PlanOptions, WarmPlan } from './reader.ts';
 import { planGets, spanBytes, spansOf, type PlanLimits } from './plan.ts';
 
 export interface WarmingDeps {
@@ -41,6 +42,8 @@ const BATCHES_AT_ONCE = 4;
 const BATCH_SHARE = 0.25;
 const REFUSED_PAUSE_MS = 10;
 const PAGES_A_TURN = 1000;
+/** Paths that a plan names. */
+const PATHS_MAX = 20;
 /** After so many refusals with nothing under way a batch queues with demand: it must end some day. */
 const REFUSALS_MAX = 50;
 
@@ -83,7 +86,7 @@ export class Warming {
     const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
     const failures: unknown[] = [];
     try {
-      for await (const batch of this.#batches(targets, options.onBytes)) {
+      for await (const batch of this.#batches(targets, options)) {
         throwIfAborted(options.signal);
         while (underWay.size >= BATCHES_AT_ONCE && failures.length === 0) await Promise.race(underWay);
         if (failures.length > 0) break;
@@ -106,30 +109,29 @@ export class Warming {
   }
 
   /** What `run` would send. */
-  async plan(
-    targets: AsyncIterable<FileRange> | Iterable<FileRange>,
-    signal: AbortSignal | undefined,
-  ): Promise<{ pages: number; bytes: number; gets: number }> {
+  async plan(targets: AsyncIterable<FileRange> | Iterable<FileRange>, options: PlanOptions): Promise<WarmPlan> {
     let pages = 0;
     let last: FilePage | undefined;
     let bytes = 0;
     let gets = 0;
-    for await (const batch of this.#batches(targets, () => undefined)) {
-      throwIfAborted(signal);
+    const paths = new Set<string>();
+    for await (const batch of this.#batches(targets, { onBytes: () => undefined, lasting: options.lasting })) {
+      throwIfAborted(options.signal);
       for (const { filePage } of batch.pieces) {
         if (filePage !== last) pages += 1;
         last = filePage;
+        if (paths.size < PATHS_MAX) paths.add(filePage.page.path);
       }
       bytes += batch.bytes;
       const wanted = batch.pieces.map((piece) => ({ filePage: piece.filePage, span: granulesOf(piece) }));
       gets += planGets(wanted, this.#deps.plan).length;
     }
-    return { pages, bytes, gets };
+    return { pages, bytes, gets, paths: [...paths] };
   }
 
   async *#batches(
     targets: AsyncIterable<FileRange> | Iterable<FileRange>,
-    onBytes: WarmingOptions['onBytes'],
+    { onBytes, lasting }: Pick<WarmingOptions, 'onBytes'> & Pick<PlanOptions, 'lasting'>,
   ): AsyncGenerator<Batch, void, undefined> {
     let batch: Batch = { pieces: [], bytes: 0, slabs: 0 };
     function* flush(): Generator<Batch, void, undefined> {
@@ -143,7 +145,7 @@ export class Warming {
         // Millions of pages may be there already: the event loop gets its turn in between.
         looked += 1;
         if (looked % PAGES_A_TURN === 0) await setImmediate();
-        const presence = await this.#deps.cache.presence(piece.filePage.page);
+        const presence = await this.#deps.cache.presence(piece.filePage.page, { lasting });
         const missing = missingPieces(piece, (granule) => presence.has(granule));
         const missingBytes = missing.reduce((sum, span) => sum + spanBytes(piece.filePage.page, span), 0);
         if (missingBytes < piece.len) onBytes(piece.len - missingBytes, 'cache');

@@ -3,6 +3,10 @@ import { MemoryGovernor } from '../../../src/lib/base/memory.ts';
 import { MIB } from '../../../src/lib/base/units.ts';
 import type { Disk } from '../../../src/lib/disk/disk.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
+import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
+import { PATIENCE_MS } from '../../../src/lib/cache/write-queue.ts';
+import { CrashDisk } from '../../support/crash-disk.ts';
+import { FaultDisk } from '../../support/fault-disk.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { openTestStore, testPage, verifiedRun } from '../../support/segment-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
@@ -65,30 +69,110 @@ describe('the write queue', () => {
     await l2.store.close();
   });
 
-  test('gives up what waits when the disk stands still, and takes pages again when it moves', async () => {
+  /** A store on a disk that stands still, with the first of its pages in the write that hangs. */
+  async function stalledStore(memory?: MemoryGovernor) {
     const clock = manualClock();
     const { disk, open, writing } = gatedDisk();
-    const l2 = await openTestStore(directory, { disk, clock });
-    const offer = async (pageId: number): Promise<boolean> => {
+    const l2 = await openTestStore(directory, { disk, clock, ...(memory && { memory }) });
+    const offer = async (pageId: number, patient = false): Promise<boolean> => {
       const run = await verifiedRun(l2.memory, testPage({ pageId }));
-      const taken = l2.store.insert(run);
+      const taken = l2.store.insert(run, { patient });
       run.release();
       return taken;
     };
     expect(await offer(0)).toBe(true);
     await writing;
+    const stalled = (): number => l2.metrics.get('seekfs_l2_declined_total', { reason: 'stalled' });
+    /** The watch looks once a second. */
+    const standStill = async (seconds: number): Promise<void> => {
+      for (let second = 0; second < seconds; second += 1) {
+        await expect.poll(() => clock.sleeping, { interval: 1 }).toBe(1);
+        clock.advance(1000);
+      }
+      await expect.poll(() => clock.sleeping, { interval: 1 }).toBe(1);
+    };
+    const held = async (count: number): Promise<boolean[]> => {
+      const pages = Array.from({ length: count }, (_, pageId) => l2.get(testPage({ pageId })));
+      return (await Promise.all(pages)).map((bytes) => bytes !== undefined);
+    };
+    return { l2, open, offer, stalled, standStill, held };
+  }
+
+  test('gives up what waits when the disk stands still, and takes pages again when it moves', async () => {
+    const { l2, open, offer, stalled, standStill, held } = await stalledStore();
     expect(await offer(1)).toBe(true);
     expect(await offer(2)).toBe(true);
-    clock.advance(1000);
-    await expect.poll(() => l2.metrics.get('seekfs_l2_declined_total', { reason: 'stalled' })).toBe(2);
+    await standStill(1);
+    expect(stalled()).toBe(2);
     expect(await offer(3)).toBe(false);
     open();
     await l2.store.drain();
     expect(await offer(4)).toBe(true);
     await l2.store.drain();
-    const held = await Promise.all([0, 1, 2, 3, 4].map((pageId) => l2.get(testPage({ pageId }))));
-    expect(held.map((bytes) => bytes !== undefined)).toEqual([true, false, false, false, true]);
+    expect(await held(5)).toEqual([true, false, false, false, true]);
     await l2.store.close();
     expect(l2.memory.inUseBytes).toBe(0);
+  });
+
+  test('keeps what was fetched for the cache alone, and goes on taking it, while the disk stands still', async () => {
+    const { l2, open, offer, stalled, standStill, held } = await stalledStore();
+    expect(await offer(1, true)).toBe(true);
+    expect(await offer(2)).toBe(true);
+    await standStill(10);
+    expect(await offer(3, true)).toBe(true);
+    await standStill(10);
+    expect(stalled()).toBe(1);
+    open();
+    await l2.store.drain();
+    expect(await held(4)).toEqual([true, true, false, true]);
+    await l2.store.close();
+    expect(l2.memory.inUseBytes).toBe(0);
+  });
+
+  test.each(['a reader waits for the memory', 'half a minute is over'])('gives that up, too, when %s', async (why) => {
+    const isReader = why.startsWith('a reader');
+    const memory = new MemoryGovernor({ limitBytes: MIB });
+    const { l2, open, offer, stalled, standStill } = await stalledStore(memory);
+    expect(await offer(1, true)).toBe(true);
+    const granules = [GRANULE_BYTES, GRANULE_BYTES, GRANULE_BYTES];
+    const reading = isReader ? memory.acquire(granules, { lane: 'demand' }) : undefined;
+    await standStill(isReader ? 1 : PATIENCE_MS / 1000 - 1);
+    expect(stalled()).toBe(isReader ? 1 : 0);
+    await standStill(1);
+    expect(stalled()).toBe(1);
+    for (const slab of (await reading) ?? []) slab.release();
+    open();
+    await l2.store.close();
+    expect(memory.inUseBytes).toBe(0);
+  });
+
+  test('tries a patient run again when the disk failed, and gives it up where that cannot pass', async () => {
+    for (const [code, times, isThere] of [
+      ['EIO', 4, true],
+      ['EIO', Infinity, false],
+      ['EROFS', 1, false],
+    ] as const) {
+      const faulty = new FaultDisk(new CrashDisk());
+      const clock = manualClock();
+      const l2 = await openTestStore('/cache', { disk: faulty, clock });
+      faulty.fail({ code, operations: ['write'], path: /segments/, times });
+      const page = testPage();
+      const run = await verifiedRun(l2.memory, page);
+      expect(l2.store.insert(run, { patient: true })).toBe(true);
+      run.release();
+      const drained = l2.store.drain();
+      const state = { done: false };
+      void drained.then(() => (state.done = true));
+      while (!state.done) {
+        await new Promise((resolve) => setImmediate(resolve));
+        if (clock.sleeping > 0) clock.advance(100);
+      }
+      expect((await l2.get(page)) !== undefined, code).toBe(isThere);
+      expect(faulty.fired).toBeGreaterThan(0);
+      expect(l2.metrics.get('seekfs_l2_declined_total', { reason: 'disk' })).toBe(isThere ? 0 : 1);
+      faulty.heal();
+      await l2.store.close();
+      expect(l2.memory.inUseBytes).toBe(0);
+    }
   });
 });

@@ -17,7 +17,8 @@ describe('warm', () => {
     expect(forecast.cost).toBeCloseTo(0.0036);
     expect(store.gets.length).toBe(0);
     const report = await warm({ reader, cache }, { version, patterns: [] });
-    expect(report).toEqual({ files: 1, bytes: bytes.length, fetchedBytes: bytes.length, unmatched: [] });
+    expect(report).toMatchObject({ files: 1, bytes: bytes.length, fetchedBytes: bytes.length, unmatched: [] });
+    expect(report).toMatchObject({ missingPages: 0, missingBytes: 0, missingPaths: [] });
     expect(store.gets.length).toBe(9);
     expect(store.gets.every(({ lane }) => lane === 'speculation')).toBe(true);
     const got = await collect(reader.stream(version, await version.lookup('a'), { off: 0, len: bytes.length }));
@@ -57,6 +58,16 @@ describe('warm', () => {
     const report = await warm({ reader, cache }, { version, patterns: ['even/', 'odd/001', 'none/*'] });
     expect(report).toMatchObject({ files: 151, bytes: 151 * 3000, unmatched: ['none/*'] });
     expect(store.gets.length).toBe(1);
+  });
+
+  test('says what the cache did not take', async () => {
+    const { reader, cache, store } = readBench();
+    const files = ['a', 'b', 'c'].map((path, seed) => ({ path, bytes: someBytes(MIB, seed), pageSizeBytes: MIB }));
+    const version = await publishBytes(store, files);
+    cache.capacityGranules = 10;
+    const report = await warm({ reader, cache }, { version, patterns: [] });
+    expect(report).toMatchObject({ files: 3, bytes: 3 * MIB, fetchedBytes: 3 * MIB });
+    expect(report).toMatchObject({ missingPages: 2, missingBytes: 14 * 128 * KIB, missingPaths: ['b', 'c'] });
   });
 
   test('resumes: only what is missing is fetched', async () => {
