@@ -100,6 +100,10 @@ class RemoteReader implements Reader {
     this.#memory = memory;
   }
 
+  cached(): undefined {
+    return undefined;
+  }
+
   stream(
     version: PinnedVersion,
     entry: FileEntry,

@@ -96,7 +96,7 @@ describe('SeekfsClient', () => {
 
   test('hints are taken', async () => {
     await client.hint('dev', { epoch: 1, windows: [{ path: PATH, ranges: [[0, 1000]] }] });
-    while (data.memoryReader.cached.size === 0) await new Promise(setImmediate);
+    while (data.memoryReader.warmed.size === 0) await new Promise(setImmediate);
   });
 
   test('an abort ends the request and the work for it', async () => {

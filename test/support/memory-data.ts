@@ -74,11 +74,15 @@ export class MemoryReader implements Reader {
   onSlab: OnSlab = () => undefined;
   open = 0;
   /** What `warm` brought, slab by slab; `stream` brings nothing. */
-  readonly cached = new Set<string>();
+  readonly warmed = new Set<string>();
 
   constructor(memory: MemoryGovernor, bytesOf: (version: PinnedVersion, path: string) => Buffer) {
     this.#memory = memory;
     this.#bytesOf = bytesOf;
+  }
+
+  cached(): undefined {
+    return undefined;
   }
 
   async *stream(
@@ -126,7 +130,7 @@ export class MemoryReader implements Reader {
       for (const key of slabsOf(target)) {
         throwIfAborted(options.signal);
         await this.onSlab(target.entry.path, target.range.off, options.signal);
-        this.cached.add(key);
+        this.warmed.add(key);
       }
     }
   }
@@ -136,7 +140,7 @@ export class MemoryReader implements Reader {
     targets: AsyncIterable<WarmTarget> | Iterable<WarmTarget>,
   ): Promise<WarmPlan> {
     let missing = 0;
-    for await (const target of targets) missing += slabsOf(target).filter((key) => !this.cached.has(key)).length;
+    for await (const target of targets) missing += slabsOf(target).filter((key) => !this.warmed.has(key)).length;
     return { pages: missing, bytes: missing * SLAB_BYTES, gets: missing, paths: [] };
   }
 

@@ -142,8 +142,17 @@ async function sendSlabs(
   range: ByteRange,
   options: { beforeFirst: () => void; endsAnswer: boolean },
 ): Promise<void> {
+  const { reader, version } = context;
+  const cached = reader.cached(version, entry, range);
+  const slabs = cached instanceof Promise ? await cached : cached;
+  if (slabs) {
+    options.beforeFirst();
+    const wait = exchange.sendAll(slabs, options.endsAnswer);
+    if (wait) await wait;
+    return;
+  }
   let restBytes = range.len;
-  for await (const slab of context.reader.stream(context.version, entry, range, { signal: exchange.signal })) {
+  for await (const slab of reader.stream(version, entry, range, { signal: exchange.signal })) {
     restBytes -= slab.bytes.length;
     if (restBytes < 0) {
       slab.release();

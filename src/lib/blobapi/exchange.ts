@@ -90,21 +90,33 @@ export class Exchange {
       throw this.#reason;
     }
     this.#held.add(slab);
-    const flushed = (): void => {
-      if (this.#held.delete(slab)) slab.release();
-    };
     this.sentBytes += slab.bytes.length;
     if (last) {
-      this.response.end(slab.bytes, flushed);
+      // Given back by `closed`.
+      this.response.end(slab.bytes);
       if (this.response.writableLength > 0) this.blockedSinceMs = this.#now();
       return undefined;
     }
+    const flushed = (): void => {
+      if (this.#held.delete(slab)) slab.release();
+    };
     return this.response.write(slab.bytes, flushed) ? undefined : this.#drained();
   }
 
-  /** As `send`, for bytes that are no slab: part heads, JSON. */
-  sendText(text: string | Buffer): void | Promise<void> {
+  /** As `send`, for several that are all there: takes them over also where it throws. */
+  sendAll(slabs: readonly Slab[], last: boolean): void | Promise<void> {
+    let wait: void | Promise<void> = undefined;
+    for (const [index, slab] of slabs.entries()) {
+      if (this.#reason) slab.release();
+      else wait = this.send(slab, last && index === slabs.length - 1);
+    }
     if (this.#reason) throw this.#reason;
+    return wait;
+  }
+
+  /** As `send`, for bytes that are no slab: part heads, JSON. Whoever has gone gets none; `send` says so. */
+  sendText(text: string | Buffer): void | Promise<void> {
+    if (this.#reason) return undefined;
     this.sentBytes += Buffer.byteLength(text);
     return this.response.write(text) ? undefined : this.#drained();
   }

@@ -228,9 +228,13 @@ class BlobApi implements BlobServer {
     this.#active.add(exchange);
     if (this.#closing) response.shouldKeepAlive = false;
     response.on('close', () => this.#onClose(exchange));
-    this.#answer(exchange)
-      .catch((error: unknown) => this.#onError(exchange, error))
-      .finally(() => this.#leave(exchange));
+    this.#answer(exchange).then(
+      () => this.#leave(exchange),
+      (error: unknown) => {
+        this.#onError(exchange, error);
+        this.#leave(exchange);
+      },
+    );
   }
 
   #requestId(request: IncomingMessage): string {

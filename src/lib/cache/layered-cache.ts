@@ -1,7 +1,7 @@
 // The page cache: L1 in memory over L2 on disk, either of which may be absent. Used by the read path through the
 // contract in page-cache.ts; knows nothing of fetches, and nothing of how either layer works.
 import type { Slab } from '../base/memory.ts';
-import type { Metrics } from '../base/metrics.ts';
+import type { Cell, Metrics } from '../base/metrics.ts';
 import { GRANULE_BYTES, granuleCount, granuleLength, granulesOf, type GranuleSpan, type Page } from '../page/page.ts';
 import type { VerifiedRun } from '../page/verified.ts';
 import { GranuleBits } from './granule-bits.ts';
@@ -24,12 +24,12 @@ export function createPageCache(layers: PageCacheLayers): PageCache {
 class LayeredCache implements PageCache {
   readonly #l1: L1 | undefined;
   readonly #l2: SegmentStore | undefined;
-  readonly #metrics: Metrics;
+  readonly #l1HitBytes: Cell;
 
   constructor(layers: PageCacheLayers) {
     this.#l1 = layers.l1;
     this.#l2 = layers.l2;
-    this.#metrics = layers.metrics;
+    this.#l1HitBytes = layers.metrics.cell('seekfs_l1_hit_bytes_total');
   }
 
   presence(page: Page, options: { readonly lasting?: boolean | undefined } = {}): Presence | Promise<Presence> {
@@ -46,7 +46,32 @@ class LayeredCache implements PageCache {
     return bits;
   }
 
-  async read(
+  read(
+    page: Page,
+    range: { readonly off: number; readonly len: number },
+    options: { readonly signal?: AbortSignal | undefined },
+  ): Slab[] | Promise<Slab[] | undefined> {
+    return this.#allFromL1(page, range) ?? this.#readThrough(page, range, options);
+  }
+
+  #allFromL1(page: Page, range: { readonly off: number; readonly len: number }): Slab[] | undefined {
+    const { first, count } = granulesOf(range);
+    if (!this.#l1?.has(page, first) || this.#nextAbsent(page, first + 1, first + count) < first + count)
+      return undefined;
+    const slabs: Slab[] = [];
+    for (let granule = first; granule < first + count; granule += 1) slabs.push(this.#fromL1(page, granule, range)!);
+    this.#l1HitBytes.value += range.len;
+    this.#l2?.noteUse(page, true);
+    return slabs;
+  }
+
+  #nextAbsent(page: Page, from: number, end: number): number {
+    let granule = from;
+    while (granule < end && this.#l1!.has(page, granule)) granule += 1;
+    return granule;
+  }
+
+  async #readThrough(
     page: Page,
     range: { readonly off: number; readonly len: number },
     options: { readonly signal?: AbortSignal | undefined },
@@ -82,7 +107,7 @@ class LayeredCache implements PageCache {
       throw error;
     }
     this.#l2?.noteUse(page, true);
-    if (hitBytes > 0) this.#metrics.add('seekfs_l1_hit_bytes_total', hitBytes);
+    this.#l1HitBytes.value += hitBytes;
     return slabs;
   }
 

@@ -21,12 +21,13 @@ export interface PageCache {
    * Verified bytes of [off, off + len) of the page (page-relative, len at least 1), in order, or undefined where any of them is missing or
    * turned out damaged (which is counted and the record dropped). Reads from disk only the check blocks that the
    * range touches. The caller owns a reference of each slab; a slab's `bytes` are exactly the part of the range in it.
+   * Without a promise where all of it lies in memory.
    */
   read(
     page: Page,
     range: { readonly off: number; readonly len: number },
     options: { readonly signal?: AbortSignal | undefined },
-  ): Promise<Slab[] | undefined>;
+  ): Slab[] | Promise<Slab[] | undefined>;
 
   /**
    * Offers a run. Returns at once: the write to disk happens behind, bounded by the write queue (a full queue declines),

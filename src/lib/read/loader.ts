@@ -106,24 +106,26 @@ export class Loader {
   }
 
   /**
-   * The short way for small reads: bytes that the cache has, or undefined where it has not all of them or there is no
-   * memory just now. The caller owns the slabs and calls `done` when they are taken.
+   * The short way for small reads: the slabs, which the caller owns, without a promise where all of it lies in memory;
+   * undefined where the cache has not all of it or there is no memory just now.
    */
-  async tryCached(
-    piece: PagePiece,
-    signal: AbortSignal | undefined,
-  ): Promise<{ readonly slabs: Slab[]; readonly done: () => void } | undefined> {
-    const done = this.#tickets.tryAcquire(granulesOf(piece).count);
-    if (!done) return undefined;
-    let slabs: Slab[] | undefined;
+  tryCached(piece: PagePiece, signal?: AbortSignal): Slab[] | undefined | Promise<Slab[] | undefined> {
+    const ticket = this.#tickets.tryAcquire(granulesOf(piece).count);
+    if (!ticket) return undefined;
+    let answer: Slab[] | Promise<Slab[] | undefined> | undefined;
     try {
-      slabs = await this.#deps.cache.read(piece.filePage.page, { off: piece.off, len: piece.len }, { signal });
+      answer = this.#deps.cache.read(piece.filePage.page, piece, { signal });
     } finally {
-      if (!slabs) done();
+      if (!(answer instanceof Promise)) ticket();
     }
-    if (!slabs) return undefined;
-    if (piece.filePage.page.kind === 'unchecked') this.#deps.uncheckedBytes.value += piece.len;
-    return { slabs, done };
+    return answer instanceof Promise
+      ? answer.then((slabs) => this.#counted(piece, slabs)).finally(ticket)
+      : this.#counted(piece, answer);
+  }
+
+  #counted(piece: PagePiece, slabs: Slab[] | undefined): Slab[] | undefined {
+    if (slabs && piece.filePage.page.kind === 'unchecked') this.#deps.uncheckedBytes.value += piece.len;
+    return slabs;
   }
 
   /** Granules that may have to be in memory at once to serve the piece. */

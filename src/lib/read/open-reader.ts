@@ -21,7 +21,7 @@ import { FilePages } from './pages.ts';
 import { ReadAhead } from './read-ahead.ts';
 import type { Extent, PlanOptions, ReadOptions, Reader, WarmOptions, WarmPlan, WarmTarget } from './reader.ts';
 import { readExtents, type FileExtent, type ReadvDeps } from './readv.ts';
-import { streamRange } from './stream.ts';
+import { smallPiece, streamRange } from './stream.ts';
 import { Warming } from './warming.ts';
 
 export interface ReadLimits {
@@ -104,6 +104,23 @@ class OpenReader implements Reader {
     };
     this.#readAhead = new ReadAhead({ loader, cache, exhausted, plan: this.#readv.plan });
     this.#warming = new Warming({ loader, cache, clock: this.#clock, plan: this.#readv.plan });
+  }
+
+  cached(
+    _version: PinnedVersion,
+    entry: FileEntry,
+    range: ByteRange,
+  ): Slab[] | undefined | Promise<Slab[] | undefined> {
+    const file = this.#files.get(entry);
+    const piece = file instanceof FilePages ? smallPiece(file, range) : undefined;
+    if (!piece) return undefined;
+    // A read is noted once: what is not here by `stream`.
+    const noted = (slabs: Slab[] | undefined): Slab[] | undefined => {
+      if (slabs) this.#readAhead.note(piece.filePage.file, range);
+      return slabs;
+    };
+    const slabs = this.#readv.loader.tryCached(piece);
+    return slabs instanceof Promise ? slabs.then(noted) : noted(slabs);
   }
 
   async *stream(

@@ -74,18 +74,23 @@ export class FlightSource implements SlabSource, FlightListener {
   }
 }
 
-/** Slabs that a promise brings all at once; where it brings none, another source takes over. */
+/** Slabs that come all at once, perhaps later; where there come none, another source takes over. */
 export class PromisedSource implements SlabSource {
-  readonly #slabs: Promise<Slab[] | undefined>;
+  readonly #slabs: Promise<Slab[] | undefined> | undefined;
   readonly #otherwise: () => Promise<SlabSource>;
   #queue: Slab[] | undefined;
   #instead: SlabSource | undefined;
   #settled = false;
   #closed = false;
 
-  constructor(slabs: Promise<Slab[] | undefined>, otherwise: () => Promise<SlabSource>) {
-    this.#slabs = slabs;
+  constructor(slabs: Slab[] | Promise<Slab[] | undefined>, otherwise: () => Promise<SlabSource>) {
     this.#otherwise = otherwise;
+    if (!(slabs instanceof Promise)) {
+      this.#queue = slabs.reverse();
+      this.#settled = true;
+      return;
+    }
+    this.#slabs = slabs;
     // Who never takes from it need not hear of the failure.
     const settle = (): void => {
       this.#settled = true;
@@ -120,7 +125,7 @@ export class PromisedSource implements SlabSource {
     this.#instead?.close();
     if (this.#queue) for (const slab of this.#queue.splice(0)) slab.release();
     else if (!this.#instead) {
-      void this.#slabs.then(
+      void this.#slabs?.then(
         (slabs) => slabs?.forEach((slab) => slab.release()),
         () => undefined,
       );

@@ -49,6 +49,13 @@ export interface PlanOptions {
 
 export interface Reader {
   /**
+   * The short way for a small range (as for `stream`, at least a byte) of which the cache has everything: its slabs in
+   * order, which the caller owns, without a promise where they lie in memory. Undefined, or a promise of that: ask
+   * `stream`. Nothing stops it, since it reads the cache's disk once at most.
+   */
+  cached(version: PinnedVersion, entry: FileEntry, range: ByteRange): Slab[] | undefined | Promise<Slab[] | undefined>;
+
+  /**
    * Streams [off, off + len) of a file, which the caller has clipped to its size (`clipRange`). The consumer releases each slab once its bytes
    * are written; breaking off the iteration stops the fetches. Two slabs never overlap; together they are the range.
    * @throws page_corrupt, object_changed, object_not_found, store_unavailable, store_throttled, interrupted

@@ -70,7 +70,7 @@ async function chunkEnd(deps: StreamDeps, file: FilePages, chunk: { off: number;
 }
 
 /** The only piece of a small range within one page. */
-function smallPiece(file: FilePages, range: ByteRange): PagePiece | undefined {
+export function smallPiece(file: FilePages, range: ByteRange): PagePiece | undefined {
   if (range.len > SMALL_BYTES_MAX) return undefined;
   const filePage = file.page(file.indexAt(range.off));
   const off = range.off - filePage.page.off;
@@ -93,10 +93,9 @@ export async function* streamRange(
   }
   let next = 0;
   try {
-    while (next < cached.slabs.length) yield cached.slabs[next++]!;
+    while (next < cached.length) yield cached[next++]!;
   } finally {
-    for (const slab of cached.slabs.slice(next)) slab.release();
-    cached.done();
+    for (const slab of cached.slice(next)) slab.release();
   }
 }
 

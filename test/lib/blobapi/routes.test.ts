@@ -77,7 +77,7 @@ describe('POST /hints', () => {
   ];
 
   async function warmed(count: number): Promise<void> {
-    while (data.memoryReader.cached.size < count) await new Promise(setImmediate);
+    while (data.memoryReader.warmed.size < count) await new Promise(setImmediate);
   }
 
   test('takes ranges, clips them, and fetches them behind', async () => {
@@ -147,7 +147,7 @@ describe('GET /advisor', () => {
     expect(before.top_warm_candidates[0]).toMatchObject({ score: 3 * MIB, missing_bytes: MIB, reads: 3 });
     expect(before.would_save.bytes).toBeGreaterThan(MIB);
     await hint({ windows: [{ path: 'a.bin', ranges: [[0, MIB]] }] });
-    while (data.memoryReader.cached.size < 8) await new Promise(setImmediate);
+    while (data.memoryReader.warmed.size < 8) await new Promise(setImmediate);
     const after = jsonOf(await ask('/advisor')) as Advice;
     expect(after.top_warm_candidates.map(({ path }) => path)).toEqual(['b.bin']);
   });
@@ -180,7 +180,7 @@ describe('the smoke endpoints', () => {
 test('/status.json has bounds, versions and the residency of files', async () => {
   await ask('/blob?ns=dev&path=b.bin');
   await hint({ windows: [{ path: 'a.bin', ranges: [[0, MIB / 2]] }] });
-  while (data.memoryReader.cached.size < 4) await new Promise(setImmediate);
+  while (data.memoryReader.warmed.size < 4) await new Promise(setImmediate);
   const status = jsonOf(await ask('/status.json')) as { files: unknown };
   expect(status).toMatchObject({
     workers: 1,

@@ -76,6 +76,25 @@ describe('stream', () => {
   });
 });
 
+describe('cached', () => {
+  test('brings a small range only once the cache has it, and asks the store for nothing', async () => {
+    const { store, reader, memory } = readBench();
+    const bytes = someBytes(2 * MIB);
+    const version = await publishBytes(store, [{ path: 'a', bytes, pageSizeBytes: MIB }]);
+    const entry = await version.lookup('a');
+    const range = { off: 128 * KIB - 5, len: 10 };
+    expect(await reader.cached(version, entry, range)).toBeUndefined();
+    await collect(reader.stream(version, entry, { off: 0, len: bytes.length }));
+    const gets = store.gets.length;
+    const slabs = (await reader.cached(version, entry, range))!;
+    expect(Buffer.concat(slabs.map((slab) => slab.bytes)).equals(bytes.subarray(range.off, range.off + 10))).toBe(true);
+    for (const slab of slabs) slab.release();
+    expect(await reader.cached(version, entry, { off: MIB - 1, len: 2 }), 'two pages').toBeUndefined();
+    expect(store.gets.length).toBe(gets);
+    expect(memory.tickets.inUse).toBe(0);
+  });
+});
+
 test('closing the reader ends what is under way with interrupted', async () => {
   const { store, reader } = readBench();
   const version = await publishBytes(store, [{ path: 'a', bytes: someBytes(MIB), pageSizeBytes: MIB }]);
