@@ -9,8 +9,8 @@ import { MIB } from './base/units.ts';
 import { SeekfsClient } from './client.ts';
 import type { Config } from './config/config.ts';
 import { decodeManifest } from './manifest/codec.ts';
-import { comparePaths } from './manifest/path-order.ts';
 import type { FileEntry, ManifestHeader, PinnedVersion, VersionSelector } from './manifest/types.ts';
+import { compareKeys } from './objectstore/key.ts';
 import type { Seekfs } from './open.ts';
 import type { Extent, Reader, ReadOptions } from './read/reader.ts';
 
@@ -37,7 +37,7 @@ class RemoteVersion implements PinnedVersion {
     this.ns = parts.ns;
     this.digest = parts.digest;
     this.header = parts.header;
-    this.#entries = parts.entries.sort((a, b) => comparePaths(a.path, b.path));
+    this.#entries = parts.entries.sort((a, b) => compareKeys(a.path, b.path));
     this.#byPath = new Map(this.#entries.map((entry) => [entry.path, entry]));
     this.totalBytes = this.#entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   }
@@ -64,7 +64,7 @@ class RemoteVersion implements PinnedVersion {
   }: { prefix?: string | undefined; startAfter?: string | undefined } = {}): AsyncIterable<FileEntry> {
     for (const entry of this.#entries) {
       if (!entry.path.startsWith(prefix)) continue;
-      if (startAfter === undefined || comparePaths(entry.path, startAfter) > 0) yield entry;
+      if (startAfter === undefined || compareKeys(entry.path, startAfter) > 0) yield entry;
     }
   }
 

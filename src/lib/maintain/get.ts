@@ -7,6 +7,7 @@ import { open, rename, stat, unlink, utimes, type FileHandle } from 'node:fs/pro
 import { basename, dirname, join } from 'node:path';
 import { crc32c, loadCrc32c } from '../base/crc32c.ts';
 import { makeDirectory } from '../disk/make-directory.ts';
+import { eachAtOnce } from '../base/each-at-once.ts';
 import { throwIfAborted, wrapSystemError } from '../base/errors.ts';
 import type { Slab } from '../base/memory.ts';
 import { MIB } from '../base/units.ts';
@@ -49,51 +50,25 @@ export async function getFiles(request: {
 }): Promise<GetReport> {
   await loadCrc32c();
   const report = { files: 0, bytes: 0, presentFiles: 0, presentBytes: 0, resumedBytes: 0 };
-  // The first failure stops the other files; the caller's signal does too.
-  const failure = new AbortController();
-  const signal = AbortSignal.any([failure.signal, ...(request.signal ? [request.signal] : [])]);
-  const downloads = toIterator(request.downloads);
   let doneBytes = 0;
   const advance = (bytes: number): void => {
     doneBytes += bytes;
     request.onProgress?.({ doneBytes, doneFiles: report.files });
   };
-  const worker = async (): Promise<void> => {
-    for (;;) {
-      throwIfAborted(signal);
-      const next = await downloads.next();
-      if (next.done) return;
-      const { entry } = next.value;
-      const outcome = await getFile({ ...request, signal }, next.value, advance);
-      report.files += 1;
-      report.bytes += entry.sizeBytes;
-      report.resumedBytes += outcome.resumedBytes;
-      if (outcome.isPresent) {
-        report.presentFiles += 1;
-        report.presentBytes += entry.sizeBytes;
-      }
-      advance(0);
+  const getOne = async (download: Download, signal: AbortSignal): Promise<void> => {
+    const { sizeBytes } = download.entry;
+    const outcome = await getFile({ ...request, signal }, download, advance);
+    report.files += 1;
+    report.bytes += sizeBytes;
+    report.resumedBytes += outcome.resumedBytes;
+    if (outcome.isPresent) {
+      report.presentFiles += 1;
+      report.presentBytes += sizeBytes;
     }
+    advance(0);
   };
-  const workers = Array.from({ length: FILES_AT_ONCE }, async () => {
-    try {
-      await worker();
-    } catch (error) {
-      failure.abort(error);
-      throw error;
-    }
-  });
-  const results = await Promise.allSettled(workers);
-  if (request.signal?.aborted) throwIfAborted(request.signal);
-  if (failure.signal.aborted) throw failure.signal.reason;
-  for (const result of results) if (result.status === 'rejected') throw result.reason;
+  await eachAtOnce(request.downloads, FILES_AT_ONCE, getOne, request.signal);
   return report;
-}
-
-function toIterator<T>(items: AsyncIterable<T> | Iterable<T>): AsyncGenerator<T> {
-  return (async function* () {
-    yield* items;
-  })();
 }
 
 interface Context {

@@ -2,13 +2,14 @@
 // listing, and makes entries of them. What is finished goes to a journal, so that an interrupted run reads it never again.
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { eachAtOnce } from '../base/each-at-once.ts';
 import { SeekfsError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
 import { isTarPath, type BucketScan, type EntryToRebind, type ObjectToRead } from './bucket-scan.ts';
 import { ChecksumPool } from './checksum-pool.ts';
-import { eachAtOnce } from './each-at-once.ts';
 import { hashObjectRange } from './hash-object.ts';
+import { newEntry } from './new-entry.ts';
 import { ReadJournal } from './read-journal.ts';
 import { TarMembers } from './tar-members.ts';
 import type { FileEntry } from './types.ts';
@@ -149,16 +150,7 @@ async function readObject(
   const { object, path } = item;
   const { pageSizeBytes } = reading.options;
   const checksums = await hashObjectRange(deps.store, pool, { ...object, off: 0, pageSizeBytes }, reading);
-  return {
-    path,
-    sizeBytes: object.sizeBytes,
-    hash: checksums.hash,
-    storage: { key: object.key, etag: object.etag, sse: undefined, off: 0 },
-    pages: checksums.pages,
-    granuleCrcs: checksums.granuleCrcs,
-    modifiedAtMs: Math.floor(object.modifiedAtMs),
-    extra: undefined,
-  };
+  return newEntry({ path, ...object, off: 0 }, checksums);
 }
 
 /** The shard itself, and its members as files beside it; of members of one name the last, as tar takes it out. */

@@ -1,8 +1,8 @@
 // One listing of a namespace's `files/` against one version: which files are as the version says, which must be read,
 // which are gone. Listing and version go by in step, in the same order, so that neither is held whole.
+import { compareKeys } from '../objectstore/key.ts';
 import type { ObjectListing, ObjectStore } from '../objectstore/object-store.ts';
 import { fileKey, filesPrefix, isContentKey, newPathFault } from './key-layout.ts';
-import { comparePaths } from './path-order.ts';
 import type { PathPatterns } from './path-patterns.ts';
 import type { FileEntry, PinnedVersion } from './types.ts';
 
@@ -136,7 +136,7 @@ export async function scanBucket(
         if (!(path.endsWith('/') && object.sizeBytes === 0)) scan.skip(object.key, fault);
         continue;
       }
-      while (entry && comparePaths(entry.path, path) < 0) {
+      while (entry && compareKeys(entry.path, path) < 0) {
         judge(entry, undefined);
         entry = await nextEntry();
       }

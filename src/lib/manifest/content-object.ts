@@ -1,7 +1,9 @@
 // Writes a content-addressed object unless it is there: the key says what the bytes are, so an object of that key and
 // size is taken as it is and never written again.
 import { isSeekfsError, SeekfsError } from '../base/errors.ts';
+import { headIfThere } from '../objectstore/head-if-there.ts';
 import type { ObjectStore, PutSource } from '../objectstore/object-store.ts';
+import { sourceSizeBytes } from '../objectstore/source.ts';
 
 export interface ContentPut {
   readonly key: string;
@@ -22,7 +24,7 @@ export interface ContentObject {
  * @throws object_changed where something else lies under the key, and what the store throws
  */
 export async function putContent(store: ObjectStore, put: ContentPut): Promise<ContentObject> {
-  const sizeBytes = put.source.kind === 'bytes' ? put.source.bytes.byteLength : put.source.sizeBytes;
+  const sizeBytes = sourceSizeBytes(put.source);
   if (put.headFirst) {
     const found = await reuse(store, put, sizeBytes);
     if (found) return found;
@@ -46,16 +48,12 @@ export async function putContent(store: ObjectStore, put: ContentPut): Promise<C
 }
 
 async function reuse(store: ObjectStore, put: ContentPut, sizeBytes: number): Promise<ContentObject | undefined> {
-  try {
-    const head = await store.head({ key: put.key, signal: put.signal });
-    if (head.sizeBytes === sizeBytes) return { etag: head.etag, isReused: true };
-    throw new SeekfsError(
-      'object_changed',
-      `${put.key} has ${head.sizeBytes} bytes, its content has ${sizeBytes}; remove the object and put the file again`,
-      { details: { key: put.key, expected: sizeBytes, actual: head.sizeBytes } },
-    );
-  } catch (error) {
-    if (isSeekfsError(error, 'object_not_found')) return undefined;
-    throw error;
-  }
+  const head = await headIfThere(store, put.key, put.signal);
+  if (!head) return undefined;
+  if (head.sizeBytes === sizeBytes) return { etag: head.etag, isReused: true };
+  throw new SeekfsError(
+    'object_changed',
+    `${put.key} has ${head.sizeBytes} bytes, its content has ${sizeBytes}; remove the object and put the file again`,
+    { details: { key: put.key, expected: sizeBytes, actual: head.sizeBytes } },
+  );
 }

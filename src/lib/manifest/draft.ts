@@ -4,13 +4,13 @@ import { createHash } from 'node:crypto';
 import { loadCrc32c } from '../base/crc32c.ts';
 import { MIB } from '../base/units.ts';
 import { encodeManifest } from './codec.ts';
+import { digestOf, toDigest } from './digest.ts';
 import { applyEdit, type AppliedEdit, type ManifestEdit } from './edit.ts';
 import { IndexWriter } from './index-format.ts';
 import type { IndexSpool } from './index-spool.ts';
 import { IndexVersion } from './index-version.ts';
 import { indexKey } from './key-layout.ts';
 import type { ManifestCache } from './manifest-cache.ts';
-import { digestOf } from './pinned.ts';
 import type { ManifestHeader, PinnedVersion, PublishedIndex } from './types.ts';
 
 /** From so many files on, the index is published beside the manifest: below, building it costs less than a request. */
@@ -57,7 +57,7 @@ export async function draftVersion(cache: ManifestCache, request: DraftRequest):
     const index =
       fileCount < PUBLISHED_INDEX_FILES_MIN
         ? undefined
-        : { key: indexKey(ns, header.version, indexHex), digest: `sha256:${indexHex}`, sizeBytes: indexBytes };
+        : { key: indexKey(ns, header.version, indexHex), digest: toDigest(indexHex), sizeBytes: indexBytes };
     const next = await IndexVersion.open({ ns, digest: '' }, await spool.source());
     const chunks: Buffer[] = [];
     try {

@@ -1,8 +1,8 @@
 // A change to a version: files put in, files taken out. Applying it to the base gives the entries of the next version
 // in order, and says what changed. An entry that is put in as it was is no change.
 import { SeekfsError } from '../base/errors.ts';
+import { compareKeys } from '../objectstore/key.ts';
 import { encodeEntry } from './entry-json.ts';
-import { comparePaths } from './path-order.ts';
 import type { FileEntry, PinnedVersion } from './types.ts';
 
 export interface ManifestEdit {
@@ -38,7 +38,7 @@ export async function applyEdit(
   edit: ManifestEdit,
   take: (entry: FileEntry) => Promise<void> | void,
 ): Promise<AppliedEdit> {
-  const upserts = [...edit.upserts].sort((a, b) => comparePaths(a.path, b.path));
+  const upserts = [...edit.upserts].sort((a, b) => compareKeys(a.path, b.path));
   for (let index = 1; index < upserts.length; index += 1) {
     if (upserts[index]!.path === upserts[index - 1]!.path) {
       throw new SeekfsError('usage', `the path ${upserts[index]!.path} is given twice`);
@@ -63,7 +63,7 @@ export async function applyEdit(
   };
   let next = 0;
   for await (const old of base?.list() ?? []) {
-    while (next < upserts.length && comparePaths(upserts[next]!.path, old.path) < 0)
+    while (next < upserts.length && compareKeys(upserts[next]!.path, old.path) < 0)
       await keep(upserts[next++]!, 'added');
     const upsert = upserts[next];
     if (upsert?.path === old.path) {

@@ -1,6 +1,6 @@
 // `manifest gen`: publishes what lies in the bucket. What is as the parent says is carried forward unread; the rest is
 // read once, several objects at a time, each pinned to the ETag of the listing.
-import { isSeekfsError, SeekfsError } from '../base/errors.ts';
+import { SeekfsError } from '../base/errors.ts';
 import { readAll, type ReadCounts, type ReadProgress } from './bucket-read.ts';
 import { scanBucket, type BucketScan } from './bucket-scan.ts';
 import { checkPageSize } from './checksums.ts';
@@ -8,7 +8,7 @@ import type { ManifestEdit } from './edit.ts';
 import { openIntent } from './intents.ts';
 import { checkNamespace, filesPrefix } from './key-layout.ts';
 import { compilePatterns, type PathPatterns } from './path-patterns.ts';
-import { pinVersion } from './pinned.ts';
+import { pinCurrent } from './pinned.ts';
 import { publish, refuseUnsafeStore, type PublishDeps, type PublishReport } from './publisher.ts';
 import type { FileEntry, PinnedVersion } from './types.ts';
 
@@ -66,7 +66,7 @@ export async function generate(deps: PublishDeps, options: GenerateOptions): Pro
   if (!options.dryRun) await refuseUnsafeStore(deps, options.ns, options.signal);
   const intent = options.dryRun ? undefined : await openIntent(deps, options.ns, options.signal);
   try {
-    const base = await openBase(deps, options);
+    const base = await pinCurrent(deps, options.ns, { signal: options.signal });
     try {
       const scan = await scanBucket(deps.store, base, {
         ns: options.ns,
@@ -101,15 +101,6 @@ export async function generate(deps: PublishDeps, options: GenerateOptions): Pro
     }
   } finally {
     await intent?.close();
-  }
-}
-
-async function openBase(deps: PublishDeps, options: GenerateOptions): Promise<PinnedVersion | undefined> {
-  try {
-    return await pinVersion(deps, options.ns, { kind: 'head' }, { signal: options.signal });
-  } catch (error) {
-    if (isSeekfsError(error, 'namespace_not_found')) return undefined;
-    throw error;
   }
 }
 

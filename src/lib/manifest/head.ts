@@ -36,6 +36,10 @@ export function encodeHead(pointer: HeadPointer): string {
   return `v-${pointer.version}\n${pointer.digest === undefined ? '' : `${pointer.digest}\n`}`;
 }
 
+export function namespaceNotFound(ns: string): SeekfsError {
+  return new SeekfsError('namespace_not_found', `namespace ${ns} has no HEAD: nothing was published in it`);
+}
+
 /** HEAD as it is now (one meta GET), or undefined where nothing was published. */
 export async function readHead(store: ObjectStore, ns: string, signal?: AbortSignal): Promise<HeadState | undefined> {
   try {

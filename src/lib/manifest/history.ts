@@ -1,6 +1,7 @@
 // What happened to a namespace: its versions from the current one back, and what differs between two of them.
-import { isSeekfsError, SeekfsError } from '../base/errors.ts';
-import { comparePaths } from './path-order.ts';
+import { isSeekfsError } from '../base/errors.ts';
+import { compareKeys } from '../objectstore/key.ts';
+import { namespaceNotFound } from './head.ts';
 import { openVersion, pinVersion, type PinDeps } from './pinned.ts';
 import { publish, type PublishDeps, type PublishReport } from './publisher.ts';
 import type { FileEntry, PinnedVersion, VersionSelector } from './types.ts';
@@ -67,7 +68,7 @@ export async function* diffVersions(before: PinnedVersion, after: PinnedVersion)
   let a = await left.next();
   let b = await right.next();
   while (!a.done || !b.done) {
-    const order = a.done ? 1 : b.done ? -1 : comparePaths(a.value.path, b.value.path);
+    const order = a.done ? 1 : b.done ? -1 : compareKeys(a.value.path, b.value.path);
     if (!a.done && order < 0) {
       yield { kind: 'removed', path: a.value.path, before: a.value };
     } else if (!b.done && order > 0) {
@@ -93,8 +94,7 @@ export function rollback(
     ns,
     signal,
     plan: async (base) => {
-      if (!base)
-        throw new SeekfsError('namespace_not_found', `namespace ${ns} has no HEAD: nothing was published in it`);
+      if (!base) throw namespaceNotFound(ns);
       const target = await openVersion(deps, ns, { version }, signal);
       try {
         const upserts: FileEntry[] = [];

@@ -6,6 +6,7 @@
 //   and for each page varint id, varint length, byte 1 and a CRC word, or byte 0 · GRANULES a word each · EXTRA JSON text
 import { granuleCount } from '../page/page.ts';
 import type { ByteReader, ByteWriter } from './byte-cursor.ts';
+import { hexOf, toDigest } from './digest.ts';
 import { contentKey, fileKey } from './key-layout.ts';
 import type { FileEntry, JsonFields, PageEntry } from './types.ts';
 
@@ -22,7 +23,6 @@ const GRANULES = 512;
 const EXTRA = 1024;
 
 const QUOTED_MD5 = /^"[0-9a-f]{32}"$/;
-const HASH_PREFIX = 'sha256:';
 
 /** log2 of the page size where all pages but the last have it and all have CRCs; undefined where not. */
 function regularPageLog2(pages: readonly PageEntry[]): number | undefined {
@@ -45,7 +45,7 @@ export function encodeRecord(writer: ByteWriter, ns: string, entry: FileEntry): 
   const { key, etag, sse, off } = storage;
   const isMd5 = etag !== undefined && QUOTED_MD5.test(etag);
   const isOfPath = key === fileKey(ns, path);
-  const isOfContent = !isOfPath && hash !== undefined && key === contentKey(ns, path, hash.slice(HASH_PREFIX.length));
+  const isOfContent = !isOfPath && hash !== undefined && key === contentKey(ns, path, hexOf(hash));
   const pageLog2 = regularPageLog2(pages);
   let flags = 0;
   if (hash !== undefined) flags |= HASH;
@@ -60,7 +60,7 @@ export function encodeRecord(writer: ByteWriter, ns: string, entry: FileEntry): 
   if (extra) flags |= EXTRA;
   writer.varint(flags);
   writer.varint(entry.sizeBytes);
-  if (hash !== undefined) writer.hex(hash.slice(HASH_PREFIX.length));
+  if (hash !== undefined) writer.hex(hexOf(hash));
   if (etag !== undefined) {
     if (isMd5) writer.hex(etag.slice(1, -1));
     else writer.text(etag);
@@ -105,7 +105,7 @@ export function decodeRecord(reader: ByteReader, ns: string, path: string): File
   return {
     path,
     sizeBytes,
-    hash: hex === undefined ? undefined : HASH_PREFIX + hex,
+    hash: hex === undefined ? undefined : toDigest(hex),
     storage: { key, etag, sse, off },
     pages,
     granuleCrcs: flags & GRANULES ? reader.words(granules) : undefined,

@@ -5,6 +5,7 @@
 import type { Clock } from '../base/clock.ts';
 import { isSeekfsError, SeekfsError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
+import { headIfThere } from '../objectstore/head-if-there.ts';
 import type { ObjectStore, PutCondition } from '../objectstore/object-store.ts';
 import { gcMarkKey, intentKey } from './key-layout.ts';
 
@@ -126,24 +127,15 @@ export async function openIntent(deps: IntentDeps, ns: string, signal?: AbortSig
 async function waitForGc(deps: IntentDeps, ns: string, intent: Lease, signal?: AbortSignal): Promise<void> {
   let seen: { modifiedAtMs: number; sinceMs: number } | undefined;
   for (;;) {
-    const modifiedAtMs = await modifiedAt(deps.store, gcMarkKey(ns), signal);
+    const modifiedAtMs = (await headIfThere(deps.store, gcMarkKey(ns), signal))?.modifiedAtMs;
     if (modifiedAtMs === undefined) return;
     const nowMs = deps.clock.monotonicMs();
     if (!seen) {
-      const ownMs = await modifiedAt(deps.store, intent.key, signal);
+      const ownMs = (await headIfThere(deps.store, intent.key, signal))?.modifiedAtMs;
       if (ownMs !== undefined && ownMs - modifiedAtMs > LEASE_MS) return;
     }
     if (seen?.modifiedAtMs !== modifiedAtMs) seen = { modifiedAtMs, sinceMs: nowMs };
     if (nowMs - seen.sinceMs > LEASE_MS) return;
     await deps.clock.sleep(GC_POLL_MS, signal);
-  }
-}
-
-async function modifiedAt(store: ObjectStore, key: string, signal?: AbortSignal): Promise<number | undefined> {
-  try {
-    return (await store.head({ key, signal })).modifiedAtMs;
-  } catch (error) {
-    if (isSeekfsError(error, 'object_not_found')) return undefined;
-    throw error;
   }
 }

@@ -5,10 +5,10 @@ import { open, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSeekfsError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { hexOf, toDigest } from './digest.ts';
 import { FileSpool, MemorySpool, type IndexSpool } from './index-spool.ts';
 import { fileSource, type IndexSource } from './index-version.ts';
 
-const DIGEST_PREFIX = 'sha256:';
 /** A spool that is older was left by a process that died. */
 const LEFTOVER_AGE_MS = 86_400_000;
 
@@ -26,7 +26,7 @@ export class ManifestCache {
   }
 
   #fileOf(directory: string, version: number, digest: string): string {
-    return join(directory, `v-${version}.${digest.slice(DIGEST_PREFIX.length)}.idx`);
+    return join(directory, `v-${version}.${hexOf(digest)}.idx`);
   }
 
   /**
@@ -54,7 +54,7 @@ export class ManifestCache {
     const pattern = new RegExp(`^v-${version}\\.([0-9a-f]{64})\\.idx$`);
     return names.flatMap((name) => {
       const match = pattern.exec(name);
-      return match ? [DIGEST_PREFIX + match[1]!] : [];
+      return match ? [toDigest(match[1]!)] : [];
     });
   }
 

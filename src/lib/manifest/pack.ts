@@ -6,10 +6,11 @@ import { modifiedAtMs, type Disk } from '../disk/disk.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
 import type { ChecksumPool } from './checksum-pool.ts';
 import { putContent, type ContentObject } from './content-object.ts';
+import { digestOf, hexOf } from './digest.ts';
 import { shardKey } from './key-layout.ts';
 import { hashSource } from './local-source.ts';
 import type { LocalFile } from './local-tree.ts';
-import { digestOf } from './pinned.ts';
+import { newEntry } from './new-entry.ts';
 import { encodeTarHeader, paddingOf, TAR_END } from './tar-format.ts';
 import type { FileEntry } from './types.ts';
 
@@ -85,22 +86,15 @@ export async function packShard(
       if (source.kind !== 'bytes') throw new RangeError('a packed file is held in memory');
       const header = headerOf(file);
       const { path, stat } = file;
-      drafts.push({
-        path,
-        sizeBytes: stat.sizeBytes,
-        hash: checksums.hash,
-        storage: { key: '', etag: undefined, sse: undefined, off: off + header.length },
-        pages: checksums.pages,
-        granuleCrcs: checksums.granuleCrcs,
-        modifiedAtMs: modifiedAtMs(stat),
-        extra: undefined,
-      });
+      // Key and ETag are known once the shard is whole.
+      const place = { key: '', etag: undefined, off: off + header.length };
+      drafts.push(newEntry({ path, modifiedAtMs: modifiedAtMs(stat), ...place }, checksums));
       parts.push(header, Buffer.from(source.bytes.buffer), Buffer.alloc(paddingOf(stat.sizeBytes)));
       off += header.length + stat.sizeBytes + paddingOf(stat.sizeBytes);
     }
   }
   const bytes = Buffer.concat([...parts, TAR_END]);
-  const key = shardKey(ns, (await digestOf(bytes)).slice('sha256:'.length));
+  const key = shardKey(ns, hexOf(await digestOf(bytes)));
   const object = await putContent(deps.store, {
     key,
     source: { kind: 'bytes', bytes },

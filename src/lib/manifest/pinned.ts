@@ -6,7 +6,8 @@ import { isSeekfsError, SeekfsError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
 import { MANIFEST_BYTES_MAX, peekIndex } from './codec.ts';
-import { readHead } from './head.ts';
+import { digestOf, toDigest } from './digest.ts';
+import { namespaceNotFound, readHead } from './head.ts';
 import { compileIndex } from './index-compile.ts';
 import type { IndexSpool } from './index-spool.ts';
 import { IndexVersion } from './index-version.ts';
@@ -21,8 +22,6 @@ export interface PinDeps {
   readonly cachePath: string | undefined;
   readonly log: Logger;
 }
-
-const DIGEST_SLICE_BYTES = 8 * 1024 * 1024;
 
 /**
  * Resolves the selector and opens that version: one meta GET for HEAD where it is asked for, one for the manifest
@@ -39,12 +38,7 @@ export async function pinVersion(
   if (selector.kind === 'version') return openVersion(deps, ns, selector, options.signal);
   for (let missing: number | undefined; ;) {
     const head = await readHead(deps.store, ns, options.signal);
-    if (!head) {
-      throw new SeekfsError(
-        'namespace_not_found',
-        `namespace ${ns} has no HEAD in ${deps.store.url}: nothing was published in it`,
-      );
-    }
+    if (!head) throw namespaceNotFound(ns);
     try {
       return await openVersion(deps, ns, head, options.signal);
     } catch (error) {
@@ -60,6 +54,20 @@ export async function pinVersion(
         { cause: error, details: { ns, version: head.version } },
       );
     }
+  }
+}
+
+/** The current version; undefined where nothing was published. @throws as pinVersion */
+export async function pinCurrent(
+  deps: PinDeps,
+  ns: string,
+  options: { signal?: AbortSignal | undefined } = {},
+): Promise<PinnedVersion | undefined> {
+  try {
+    return await pinVersion(deps, ns, { kind: 'head' }, options);
+  } catch (error) {
+    if (isSeekfsError(error, 'namespace_not_found')) return undefined;
+    throw error;
   }
 }
 
@@ -148,16 +156,6 @@ async function fetchManifest(deps: PinDeps, ns: string, version: number, signal?
   }
 }
 
-/** In slices, so that the event loop is held for a few milliseconds at a time. */
-export async function digestOf(bytes: Uint8Array): Promise<string> {
-  const hash = createHash('sha256');
-  for (let at = 0; at < bytes.length; at += DIGEST_SLICE_BYTES) {
-    if (at > 0) await new Promise((resolve) => setImmediate(resolve));
-    hash.update(bytes.subarray(at, at + DIGEST_SLICE_BYTES));
-  }
-  return `sha256:${hash.digest('hex')}`;
-}
-
 /** @returns whether the object is there, whole, and has its digest */
 async function fetchIndex(
   deps: PinDeps,
@@ -178,7 +176,7 @@ async function fetchIndex(
     if (isSeekfsError(error, 'object_not_found') || isSeekfsError(error, 'range_not_satisfiable')) return false;
     throw error;
   }
-  return `sha256:${hash.digest('hex')}` === index.digest;
+  return toDigest(hash.digest('hex')) === index.digest;
 }
 
 async function openSpooled(

@@ -1,11 +1,12 @@
 // Publishing by compare-and-swap. Creating the manifest object v-{n+1} with If-None-Match: * is the commit; HEAD then
 // follows by If-Match. Whoever finds a valid v-{n+1} behind a HEAD at n moves HEAD for it; whoever loses the race plans
 // its change again on the version that won. An outcome that nobody told us is read back.
-import { createHash } from 'node:crypto';
 import type { ByteRange } from '../base/byte-range.ts';
 import type { Clock } from '../base/clock.ts';
 import { isSeekfsError, SeekfsError, throwIfAborted } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
+import { headIfThere } from '../objectstore/head-if-there.ts';
+import { digestOf } from './digest.ts';
 import { draftVersion } from './draft.ts';
 import type { EditCounts, ManifestEdit } from './edit.ts';
 import { readHead, swapHead, type HeadState } from './head.ts';
@@ -50,10 +51,6 @@ const BACKOFF_MS_MAX = 1000;
 /** What a store may say about a request that it carried out all the same. */
 function isAmbiguous(error: unknown): boolean {
   return isSeekfsError(error, 'store_unavailable') || isSeekfsError(error, 'store_throttled');
-}
-
-function sha256(bytes: Uint8Array): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
 /**
@@ -111,7 +108,7 @@ interface Current {
 async function openCurrent(deps: PublishDeps, ns: string, signal?: AbortSignal): Promise<Current | 'moved'> {
   const head = await readHead(deps.store, ns, signal);
   const next = (head?.version ?? 0) + 1;
-  if (await exists(deps, manifestKey(ns, next), signal)) {
+  if (await headIfThere(deps.store, manifestKey(ns, next), signal)) {
     await rollForward(deps, { ns, head, version: next, signal });
     return 'moved';
   }
@@ -127,16 +124,6 @@ async function openCurrent(deps: PublishDeps, ns: string, signal?: AbortSignal):
       'manifest_invalid',
       `HEAD of ${ns} points to version ${head.version}, whose manifest is missing`,
     );
-  }
-}
-
-async function exists(deps: PublishDeps, key: string, signal?: AbortSignal): Promise<boolean> {
-  try {
-    await deps.store.head({ key, signal });
-    return true;
-  } catch (error) {
-    if (isSeekfsError(error, 'object_not_found')) return false;
-    throw error;
   }
 }
 
@@ -263,7 +250,7 @@ async function readBack(deps: PublishDeps, manifest: Commit): Promise<'ours' | '
     const head = await deps.store.head({ key, signal });
     if (head.sizeBytes !== manifest.bytes.length) return 'other';
     const object = await deps.store.getWhole({ key, sizeBytesMax: head.sizeBytes, purpose: 'meta', signal });
-    return sha256(object.bytes) === manifest.digest ? 'ours' : 'other';
+    return (await digestOf(object.bytes)) === manifest.digest ? 'ours' : 'other';
   } catch (error) {
     if (isSeekfsError(error, 'object_not_found')) return 'nothing';
     throw error;

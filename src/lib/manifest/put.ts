@@ -1,19 +1,21 @@
 // `put`: local files and trees into content-addressed objects, many at once, and one new version for the whole call.
 // Nothing is read back: checksums are computed as the bytes go by.
-import { isSeekfsError, SeekfsError } from '../base/errors.ts';
+import { eachAtOnce } from '../base/each-at-once.ts';
+import { SeekfsError } from '../base/errors.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { MIB } from '../base/units.ts';
 import { modifiedAtMs, type Disk } from '../disk/disk.ts';
 import { ChecksumPool } from './checksum-pool.ts';
 import { checkPageSize } from './checksums.ts';
 import { putContent } from './content-object.ts';
-import { eachAtOnce } from './each-at-once.ts';
+import { hexOf } from './digest.ts';
 import { openIntent, type Lease } from './intents.ts';
 import { checkNamespace, checkPath, contentKey } from './key-layout.ts';
 import { checkPackOptions, packedBytes, packShard, type PackOptions } from './pack.ts';
 import { hashSource, ONE_READ_BYTES_MAX } from './local-source.ts';
 import { walkSources, type LocalFile } from './local-tree.ts';
-import { pinVersion } from './pinned.ts';
+import { newEntry } from './new-entry.ts';
+import { pinCurrent } from './pinned.ts';
 import { publish, refuseUnsafeStore, type PublishDeps, type PublishReport } from './publisher.ts';
 import type { FileEntry, PinnedVersion } from './types.ts';
 
@@ -86,7 +88,8 @@ export async function put(deps: PutDeps, options: PutOptions): Promise<PutReport
   const intent = await openIntent(deps, options.ns, options.signal);
   const pool = await ChecksumPool.open();
   try {
-    const run = new PutRun(deps, { ...options, prefix }, pool, await knownKeys(deps, options));
+    const base = await pinCurrent(deps, options.ns, { signal: options.signal });
+    const run = new PutRun(deps, { ...options, prefix }, pool, base);
     await run.uploadAll();
     await run.makeDurable();
     return await run.publish(intent);
@@ -96,20 +99,11 @@ export async function put(deps: PutDeps, options: PutOptions): Promise<PutReport
   }
 }
 
-/** The current version, to ask for objects that it names before sending them again. */
-async function knownKeys(deps: PutDeps, options: PutOptions): Promise<PinnedVersion | undefined> {
-  try {
-    return await pinVersion(deps, options.ns, { kind: 'head' }, { signal: options.signal });
-  } catch (error) {
-    if (isSeekfsError(error, 'namespace_not_found')) return undefined;
-    throw error;
-  }
-}
-
 class PutRun {
   readonly #deps: PutDeps;
   readonly #options: PutOptions & { readonly prefix: string };
   readonly #pool: ChecksumPool;
+  /** The current version, to ask for objects that it names before sending them again. */
   readonly #base: PinnedVersion | undefined;
   readonly #memory = new Semaphore(BYTES_AT_ONCE);
   readonly #entries = new Map<string, FileEntry>();
@@ -199,7 +193,7 @@ class PutRun {
         pageSizeBytes,
         signal,
       });
-      const key = contentKey(ns, file.path, checksums.hash.slice('sha256:'.length));
+      const key = contentKey(ns, file.path, hexOf(checksums.hash));
       let sentBytes = 0;
       const object = await putContent(this.#deps.store, {
         key,
@@ -217,16 +211,9 @@ class PutRun {
       const kind = object.isReused ? 'reused' : 'uploaded';
       this.#sums[`${kind}Files`] += 1;
       this.#sums[`${kind}Bytes`] += sizeBytes;
-      this.#entries.set(file.path, {
-        path: file.path,
-        sizeBytes,
-        hash: checksums.hash,
-        storage: { key, etag: object.etag, sse: undefined, off: 0 },
-        pages: checksums.pages,
-        granuleCrcs: checksums.granuleCrcs,
-        modifiedAtMs: modifiedAtMs(file.stat),
-        extra: undefined,
-      });
+      const place = { key, etag: object.etag, off: 0 };
+      const { path } = file;
+      this.#entries.set(path, newEntry({ path, modifiedAtMs: modifiedAtMs(file.stat), ...place }, checksums));
       this.#report();
     } finally {
       releaseMemory();

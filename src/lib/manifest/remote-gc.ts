@@ -4,7 +4,7 @@
 import { isSeekfsError, SeekfsError, throwIfAborted } from '../base/errors.ts';
 import type { ObjectListing, ObjectStore } from '../objectstore/object-store.ts';
 import { peekIndex } from './codec.ts';
-import { readHead } from './head.ts';
+import { namespaceNotFound, readHead } from './head.ts';
 import { LEASE_MS, Lease, type IntentDeps } from './intents.ts';
 import {
   checkNamespace,
@@ -167,7 +167,7 @@ async function planRemoval(deps: PinDeps & IntentDeps, options: RemoteGcOptions,
   const graceMs = options.graceMs ?? GC_GRACE_MS_DEFAULT;
   const isRecent = (object: ObjectListing): boolean => object.modifiedAtMs > nowMs - graceMs;
   const head = await readHead(deps.store, ns, signal);
-  if (!head) throw new SeekfsError('namespace_not_found', `namespace ${ns} has no HEAD: nothing was published in it`);
+  if (!head) throw namespaceNotFound(ns);
   const pinned = new Set((await listPins(deps, ns, { signal })).map((pin) => pin.version));
   const manifests = new Map<number, ObjectListing>();
   const indexes: { version: number; object: ObjectListing }[] = [];

@@ -1,5 +1,6 @@
 // `rm`: publishes a version without the paths. Their objects stay until gc finds that no kept version names them.
 import { SeekfsError } from '../base/errors.ts';
+import { namespaceNotFound } from './head.ts';
 import { checkPath } from './key-layout.ts';
 import { publish, type PublishDeps, type PublishReport } from './publisher.ts';
 
@@ -19,8 +20,7 @@ export async function removeFiles(
     ns,
     signal,
     plan: async (base) => {
-      if (!base)
-        throw new SeekfsError('namespace_not_found', `namespace ${ns} has no HEAD: nothing was published in it`);
+      if (!base) throw namespaceNotFound(ns);
       const removals: string[] = [];
       for (const path of paths) {
         if (path.endsWith('/')) {

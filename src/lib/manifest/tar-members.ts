@@ -4,6 +4,7 @@ import { SeekfsError } from '../base/errors.ts';
 import { membersPrefix, type ObjectToRead } from './bucket-scan.ts';
 import { FileChecksums } from './checksums.ts';
 import { newPathFault } from './key-layout.ts';
+import { newEntry } from './new-entry.ts';
 import { TarScan, type TarMember } from './tar-format.ts';
 import type { FileEntry } from './types.ts';
 
@@ -38,17 +39,7 @@ export class TarMembers {
     if (!this.#current) return;
     const { path, member, checksums } = this.#current;
     const { key, etag, modifiedAtMs } = this.#item.object;
-    const { sizeBytes, hash, pages, granuleCrcs } = checksums.finish();
-    this.#entries.set(path, {
-      path,
-      sizeBytes,
-      hash,
-      storage: { key, etag, sse: undefined, off: member.off },
-      pages,
-      granuleCrcs,
-      modifiedAtMs: Math.floor(modifiedAtMs),
-      extra: undefined,
-    });
+    this.#entries.set(path, newEntry({ path, modifiedAtMs, key, etag, off: member.off }, checksums.finish()));
     this.#current = undefined;
   }
 

@@ -1,11 +1,12 @@
 // The bucket against a version: is every object that it names there, of the size and with the ETag that it says, and,
 // when asked for, with the bytes? Changes nothing.
+import { eachAtOnce } from '../base/each-at-once.ts';
 import { isSeekfsError } from '../base/errors.ts';
+import { headIfThere } from '../objectstore/head-if-there.ts';
 import type { ObjectHead, ObjectStore } from '../objectstore/object-store.ts';
 import { PAGE_BYTES_MAX, PAGE_BYTES_MIN } from '../page/page.ts';
 import { ChecksumPool } from './checksum-pool.ts';
 import type { Checksums } from './checksums.ts';
-import { eachAtOnce } from './each-at-once.ts';
 import { hashObjectRange } from './hash-object.ts';
 import { filesPrefix } from './key-layout.ts';
 import type { FileEntry, PinnedVersion } from './types.ts';
@@ -90,13 +91,7 @@ async function objectOf(
   where: { listed: string; signal: AbortSignal | undefined },
 ): Promise<Pick<ObjectHead, 'sizeBytes' | 'etag'> | undefined> {
   const { key } = entry.storage;
-  if (key.startsWith(where.listed)) return objects.get(key);
-  try {
-    return await store.head({ key, signal: where.signal });
-  } catch (error) {
-    if (isSeekfsError(error, 'object_not_found')) return undefined;
-    throw error;
-  }
+  return key.startsWith(where.listed) ? objects.get(key) : headIfThere(store, key, where.signal);
 }
 
 type Fault = [kind: BucketFinding['kind'], expected: string, actual: string];

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { loadCrc32c } from '../../../src/lib/base/crc32c.ts';
 import { IndexWriter } from '../../../src/lib/manifest/index-format.ts';
 import { IndexVersion, memorySource } from '../../../src/lib/manifest/index-version.ts';
-import { comparePaths } from '../../../src/lib/manifest/path-order.ts';
+import { compareKeys } from '../../../src/lib/objectstore/key.ts';
 import type { FileEntry, ManifestHeader } from '../../../src/lib/manifest/types.ts';
 import { anyEntries, anyPath } from '../../support/file-entries.ts';
 
@@ -51,13 +51,13 @@ function plain(path: string): FileEntry {
 /** Enough of them for several blocks. */
 const many = Array.from({ length: 3000 }, (_, index) =>
   plain(`dir-${String(index % 7)}/${String(index).padStart(6, '0')}.jpg`),
-).sort((a, b) => comparePaths(a.path, b.path));
+).sort((a, b) => compareKeys(a.path, b.path));
 
 describe('an index', () => {
   test('gives back every entry as it was, by listing and by path, for any entries', async () => {
     await fc.assert(
       fc.asyncProperty(anyEntries(20), async (entries) => {
-        entries.sort((a, b) => comparePaths(a.path, b.path));
+        entries.sort((a, b) => compareKeys(a.path, b.path));
         const version = await open(write(entries));
         expect(await collect(version.list())).toEqual(entries);
         for (const entry of entries) expect(await version.lookup(entry.path)).toEqual(entry);
@@ -76,13 +76,13 @@ describe('an index', () => {
         anyPath,
         fc.option(anyPath, { nil: undefined }),
         async (entries, path, startAfter) => {
-          entries.sort((a, b) => comparePaths(a.path, b.path));
+          entries.sort((a, b) => compareKeys(a.path, b.path));
           const version = await open(write(entries));
           for (const prefix of ['', path, `${path}/`, entries[0]?.path.slice(0, 1) ?? '']) {
             const expected = entries.filter(
               (entry) =>
                 Buffer.from(entry.path).subarray(0, Buffer.byteLength(prefix)).equals(Buffer.from(prefix)) &&
-                (startAfter === undefined || comparePaths(entry.path, startAfter) > 0),
+                (startAfter === undefined || compareKeys(entry.path, startAfter) > 0),
             );
             expect(await collect(version.list({ prefix, startAfter }))).toEqual(expected);
           }

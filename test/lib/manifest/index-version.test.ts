@@ -2,7 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { loadCrc32c } from '../../../src/lib/base/crc32c.ts';
 import { IndexWriter } from '../../../src/lib/manifest/index-format.ts';
 import { IndexVersion, memorySource, type IndexSource } from '../../../src/lib/manifest/index-version.ts';
-import { comparePaths } from '../../../src/lib/manifest/path-order.ts';
+import { compareKeys } from '../../../src/lib/objectstore/key.ts';
 import type { FileEntry } from '../../../src/lib/manifest/types.ts';
 
 beforeAll(() => loadCrc32c());
@@ -22,7 +22,7 @@ function entryOf(path: string, etag: string | undefined): FileEntry {
 
 async function open(entries: readonly FileEntry[]): Promise<{ version: IndexVersion; reads: () => number }> {
   const writer = new IndexWriter('dev');
-  for (const entry of [...entries].sort((a, b) => comparePaths(a.path, b.path))) writer.add(entry);
+  for (const entry of [...entries].sort((a, b) => compareKeys(a.path, b.path))) writer.add(entry);
   writer.finish({ version: 1, parents: [], tombstones: [], createdAtS: 1, publishId: undefined, index: undefined });
   const memory = memorySource(Buffer.concat(writer.takeBytes()));
   let reads = 0;

@@ -1,6 +1,6 @@
 // Many items through a few hands: bounded concurrency over an iterable, with one failure stopping the rest.
-import { throwIfAborted } from '../base/errors.ts';
-import { Semaphore } from '../base/semaphore.ts';
+import { throwIfAborted } from './errors.ts';
+import { Semaphore } from './semaphore.ts';
 
 /** Runs the items a few at a time; the first failure stops the rest and is thrown when all have ended. */
 export async function eachAtOnce<T>(
