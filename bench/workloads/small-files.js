@@ -27,6 +27,13 @@ export async function measure({ directory, pairs, row }) {
       () => seekfs.run(`put n${round} ${quote(`${tree}/`)}`),
     );
     row({ name: 'put / rclone copy', unit: 'ratio', ...ratioOf(up, (sample) => sample.wallMs), better: 'more' });
+    const packed = await alternate(
+      { pairs, warmUps: 0 },
+      () =>
+        run(`rclone copy --transfers 16 --checkers 16 ${quote(tree)} o:${origin.bucket}/up-${(round += 1)}`, { env }),
+      () => seekfs.run(`put p${round} ${quote(`${tree}/`)} --pack`),
+    );
+    row({ name: 'put --pack / rclone copy', unit: 'ratio', ...ratioOf(packed, (each) => each.wallMs), better: 'more' });
     const target = join(directory, 'back');
     const gone = (sample) => {
       rmSync(target, { recursive: true });

@@ -1,0 +1,78 @@
+// (f) Many small files in tar shards: put --pack, then all of them read in order and shuffled, and warmed; what the store
+// is asked for. One run each: the counts are what matters, and they are deterministic. Unpacked beside it.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { seededRandom, writeSeededTree } from '../harness/data.js';
+import { quote } from '../harness/process.js';
+import { Seekfs } from '../harness/seekfs.js';
+
+export const title = '100,000 files of 4 KiB packed into shards, on the directory store; 2,000 unpacked';
+
+const FILES = 100_000;
+const SHUFFLED = 10_000;
+const UNPACKED = 2000;
+const FILE_BYTES = 4096;
+
+function shuffled(values) {
+  const random = seededRandom(11);
+  return values
+    .map((value) => ({ value, place: random() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ value }) => value);
+}
+
+export async function measure({ directory, row }) {
+  const tree = join(directory, 'tree');
+  const paths = writeSeededTree(tree, { files: FILES, bytes: FILE_BYTES, seed: 200 });
+  const seekfs = new Seekfs(directory);
+  const put = await seekfs.run(`put packed ${quote(`${tree}/`)} --pack`);
+  row({ name: 'put --pack', unit: 'ms', result: put.wallMs, better: 'less', detail: { puts: put.stats.puts } });
+
+  let round = 0;
+  /** All the paths by one readv; with a cache of its own unless one is given. */
+  const read = async (ns, order, cache = join(directory, `cache-${(round += 1)}`)) => {
+    const list = join(directory, `order-${(round += 1)}.json`);
+    writeFileSync(list, JSON.stringify(order.map((path) => ({ path, off: 0, len: FILE_BYTES }))));
+    const sample = await seekfs.run(`readv ${ns} --file ${quote(list)}`, { cache, into: 'wc -c' });
+    if (Number(sample.stdout) !== order.length * FILE_BYTES) throw new Error('the readv was short');
+    return { sample, cache };
+  };
+  const report = (name, { sample }, { files, issue, atMost }) => {
+    const { gets, get_bytes: getBytes } = sample.stats;
+    row({
+      name: `GETs a file, ${name}`,
+      unit: 'requests',
+      result: gets / files,
+      ...(atMost === undefined ? { better: 'less' } : { issue, target: { atMost } }),
+      detail: { gets, wallMs: sample.wallMs, peakMib: sample.peakBytes / 2 ** 20 },
+    });
+    row({
+      name: `bytes from the store / bytes asked for, ${name}`,
+      unit: 'ratio',
+      result: getBytes / (files * FILE_BYTES),
+      better: 'less',
+    });
+  };
+  const all = { files: FILES };
+  report('packed, cold, in order', await read('packed', paths), { ...all, issue: 5, atMost: 0.01 });
+  const some = shuffled(paths).slice(0, SHUFFLED);
+  report('packed, cold, one in ten, shuffled', await read('packed', some), { files: SHUFFLED });
+  const cache = join(directory, 'cache-warmed');
+  report('packed, warm', { sample: await seekfs.run('warm packed', { cache }) }, all);
+  report('packed, read after it', await read('packed', shuffled(paths), cache), { ...all, issue: 7, atMost: 0 });
+
+  const few = join(directory, 'few');
+  const fewPaths = writeSeededTree(few, { files: UNPACKED, bytes: FILE_BYTES, seed: 200 });
+  await seekfs.run(`put unpacked ${quote(`${few}/`)}`);
+  report('unpacked, cold, in order', await read('unpacked', fewPaths), { files: UNPACKED });
+  await seekfs.run(`put few ${quote(`${few}/`)} --pack`);
+  for (const [ns, name] of [
+    ['few', 'packed, get of the tree'],
+    ['unpacked', 'unpacked, get of the tree'],
+  ]) {
+    const sample = await seekfs.run(`get ${ns} ${quote(join(directory, `got-${ns}`))}`, {
+      cache: join(directory, `cache-${ns}`),
+    });
+    report(name, { sample }, { files: UNPACKED });
+  }
+}
