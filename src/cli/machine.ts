@@ -1,7 +1,7 @@
 // What the configuration needs to know of the machine and the process, and nothing more: environment, directories,
 // memory, disk. The library gets it as an argument.
 import { readFileSync, statfsSync } from 'node:fs';
-import { homedir, totalmem } from 'node:os';
+import { homedir, totalmem, userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../lib/base/errors.ts';
 import type { LoadOptions } from '../lib/config/load.ts';
@@ -10,7 +10,8 @@ export function machineFacts(): Omit<LoadOptions, 'configFile' | 'flags' | 'oneS
   return {
     env: process.env,
     workingDirectory: process.cwd(),
-    homeDirectory: homedir(),
+    // An empty HOME would make every default a path relative to the working directory.
+    homeDirectory: homedir() || userInfo().homedir,
     readFile,
     usableMemoryBytes: usableMemoryBytes(),
     diskTotalBytes,

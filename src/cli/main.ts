@@ -1,19 +1,27 @@
 // The process: starts oclif, and is the one place that turns outcomes into text and exit statuses. Start-up counts
 // here (a warm `cat` has four times `node -e 0` for everything), so nothing is imported that not every command needs.
+import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { ERROR_TABLE } from '../lib/base/errors.ts';
+import { ERROR_TABLE, type SeekfsError } from '../lib/base/errors.ts';
+import { commandFirst } from './argument-order.ts';
 import { ClosedOutput, interruption } from './interrupt.ts';
 import { leanCommand } from './lean-start.ts';
-import { drained } from './output.ts';
+import { drained, outputError } from './output.ts';
 import { errorDocument, errorLine, isQuietExit, toSeekfsError, wantsJson } from './report.ts';
 
 /** Commands whose stdout carries bytes of files: even their JSON errors go to stderr. */
 const BYTE_COMMANDS: ReadonlySet<string> = new Set(['cat', 'readv']);
 
 /** Runs the command line and ends the process with its status. `importMetaUrl` tells oclif where the package is. */
-export async function run(argv: string[], importMetaUrl: string): Promise<never> {
-  // Nobody reads any more: fetches that are on their way stop too.
-  process.stdout.on('error', () => interruption.abort(new ClosedOutput()));
+export async function run(words: string[], importMetaUrl: string): Promise<never> {
+  const argv = commandFirst(words);
+  process.stdout.on('error', (error) => {
+    const meaning = outputError(error);
+    // Nobody reads any more: fetches that are on their way stop too.
+    if (meaning instanceof ClosedOutput) interruption.abort(meaning);
+    // At once: oclif listens too, and would throw it past everybody.
+    else process.exit(failOn(process.stderr, meaning, argv));
+  });
   process.stderr.on('error', () => undefined);
   // The AWS SDK's notice about old versions of Node is for its users, who are not the users of this command.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
@@ -34,7 +42,8 @@ async function runCommand(argv: string[], importMetaUrl: string): Promise<number
     if (lean) await lean();
     else {
       const { run: runOclif } = await import('@oclif/core/run');
-      await runOclif(argv, fileURLToPath(importMetaUrl));
+      // No plugins but our own: oclif would look for a user's in the data directory.
+      await runOclif(argv, { root: fileURLToPath(importMetaUrl), userPlugins: false });
     }
     return Number(process.exitCode ?? 0);
   } catch (error) {
@@ -45,10 +54,15 @@ async function runCommand(argv: string[], importMetaUrl: string): Promise<number
 }
 
 function fail(thrown: unknown, argv: readonly string[]): number {
-  const error = toSeekfsError(thrown);
+  const isBytes = BYTE_COMMANDS.has(argv[0] ?? '');
+  return failOn(isBytes ? process.stderr : process.stdout, toSeekfsError(thrown), argv);
+}
+
+/** Says on stderr, or as a document on `out`, what failed. Returns the exit status. */
+function failOn(out: Writable, error: SeekfsError, argv: readonly string[]): number {
   if (error.code === 'unexpected' && argv.includes('--log-level=debug'))
     process.stderr.write(`${error.cause as Error}\n`);
-  if (!wantsJson(argv)) process.stderr.write(errorLine(error));
-  else (BYTE_COMMANDS.has(argv[0] ?? '') ? process.stderr : process.stdout).write(errorDocument(error));
+  if (wantsJson(argv)) out.write(errorDocument(error));
+  else process.stderr.write(errorLine(error));
   return ERROR_TABLE[error.code].exitStatus;
 }

@@ -2,7 +2,7 @@
 // they are written; a reader that went away ends the work quietly.
 import type { Writable } from 'node:stream';
 import type { Slab } from '../lib/base/memory.ts';
-import { abortError, systemErrorCode } from '../lib/base/errors.ts';
+import { abortError, systemErrorCode, wrapSystemError, type SeekfsError } from '../lib/base/errors.ts';
 import { ClosedOutput } from './interrupt.ts';
 
 /** Slabs that are written with one system call; one write is on its way while the next is read. */
@@ -11,7 +11,7 @@ const BATCH_SLABS = 16;
 /**
  * Writes and releases every slab. Memory held: two batches at most. An aborted signal ends the wait for a reader who
  * takes nothing; what is on its way then is released when it is written, or never, with the process.
- * @throws ClosedOutput when the reader of `out` is gone
+ * @throws ClosedOutput when the reader of `out` is gone; disk_full and the like when it is a file that takes no more
  */
 export async function writeSlabs(
   out: Writable,
@@ -57,7 +57,7 @@ async function writeBatch(out: Writable, batch: readonly Slab[]): Promise<void> 
       for (const [index, slab] of batch.entries()) {
         const isLast = index === batch.length - 1;
         out.write(slab.bytes, (error) => {
-          if (error) reject(closedOr(error));
+          if (error) reject(outputError(error));
           else if (isLast) resolve();
         });
       }
@@ -68,9 +68,11 @@ async function writeBatch(out: Writable, batch: readonly Slab[]): Promise<void> 
   }
 }
 
-function closedOr(error: Error): Error {
+/** What it means that stdout takes no more: nobody reads it (`head` has enough), or the bytes have no place. */
+export function outputError(error: Error): ClosedOutput | SeekfsError {
   const code = systemErrorCode(error);
-  return code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED' ? new ClosedOutput() : error;
+  if (code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED') return new ClosedOutput();
+  return wrapSystemError(error, 'write to stdout');
 }
 
 function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
@@ -87,7 +89,7 @@ function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Pr
 export async function writeText(out: Writable, text: string): Promise<void> {
   if (text === '') return;
   await new Promise<void>((resolve, reject) => {
-    out.write(text, (error) => (error ? reject(closedOr(error)) : resolve()));
+    out.write(text, (error) => (error ? reject(outputError(error)) : resolve()));
   });
 }
 

@@ -15,7 +15,7 @@ export interface CatRequest {
 export async function cat({ seekfs, pin, signal, progress }: Session, request: CatRequest): Promise<void> {
   const version = await pin(request.ns);
   const entry = await version.lookup(request.path);
-  const range = clipRange({ off: request.off, len: request.len }, entry.sizeBytes);
+  const range = clipRange(request, entry.sizeBytes);
   if (range.len === 0) return;
   const reader = await seekfs.reader();
   await writeSlabs(process.stdout, reader.stream(version, entry, range, { signal }), {

@@ -17,7 +17,8 @@ objects that only they named. What is younger than --grace stays.`;
   static override args = { ns: string({ description: 'namespace' }) };
   static override flags = {
     'dry-run': boolean({ default: false, summary: 'say what would be removed, remove nothing' }),
-    remote: boolean({ default: false, summary: 'in the bucket, not in the cache' }),
+    // No default: one would count as given, for what depends on it.
+    remote: boolean({ summary: 'in the bucket, not in the cache' }),
     keep: countFlag({ min: 1, dependsOn: ['remote'], summary: 'versions to keep, the newest ones' }),
     grace: durationFlag({ dependsOn: ['remote'], summary: 'what is younger stays; default: 1d' }),
   };

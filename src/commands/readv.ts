@@ -24,15 +24,18 @@ file that is not empty is an error, found before the first byte is written.`;
   static override flags = {
     file: string({
       helpValue: 'FILE',
-      summary: 'extents from a file, or - for stdin: a JSON array, or one extent a line',
+      summary: 'extents from a file, or - for stdin (so is - alone): a JSON array, or one extent a line',
     }),
     'require-checksums': requireChecksumsFlag,
   };
 
   async run(): Promise<void> {
     const { args, argv, flags } = await this.parse(Readv);
-    const extents = (argv as string[]).slice(1).map(parseExtent);
-    if (flags.file !== undefined) extents.push(...(await extentsOf(flags.file)));
+    const words = (argv as string[]).slice(1);
+    // A lone "-" is stdin too, as most tools have it.
+    const file = flags.file ?? (words.length === 1 && words[0] === '-' ? words.pop() : undefined);
+    const extents = words.map(parseExtent);
+    if (file !== undefined) extents.push(...(await extentsOf(file)));
     if (extents.length === 0) throw new SeekfsError('usage', 'no extents; write PATH:OFF:LEN or give --file');
     await this.work(flags, (session) => readv(session, { ns: args.ns, extents }));
   }

@@ -1,9 +1,10 @@
 // Everything that a user, a store or somebody else can get wrong: one clear line, the right exit status, and nothing
 // changed, neither in the store nor among the local files.
-import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { appendFile, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { beforeAll, describe, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { expectFailure as expectFailureOf, type ExpectedFailure } from '../support/cli-failure.ts';
 import { Cli, snapshot, type RunOptions } from '../support/cli.ts';
 
@@ -37,6 +38,8 @@ describe('the command line', () => {
     ['malformed extent', ['readv', 'dev', 'warm.bin:0'], /"warm.bin:0" is not an extent/],
     ['extent with a negative length', ['readv', 'dev', 'warm.bin:0:-5'], /is not an extent/],
     ['no extent', ['readv', 'dev'], /no extents/],
+    ['versions to keep of a cache', ['gc', 'dev', '--keep', '1'], /--remote/],
+    ['global flag before an unknown command', ['--stats', 'nope'], /command nope not found/],
     ['nothing to put', ['put', 'dev'], /nothing to put/],
     ['page size that is no power of two', ['put', 'dev', 'warm.bin', '--page-size', '100KiB'], /page size/],
     ['namespace with a slash', ['ls', 'a/b'], /no name of a namespace/],
@@ -50,7 +53,7 @@ describe('the command line', () => {
   });
 
   test('an offset at the end of a file that is not empty cannot be satisfied', async () => {
-    const expected = { status: 2, code: 'range_not_satisfiable', says: /offset 300000 is past the end/ };
+    const expected = { status: 2, code: 'range_not_satisfiable', says: /warm\.bin: offset 300000 is past the end/ };
     await expectFailure(['cat', 'dev', 'warm.bin', '--off', '300000'], expected);
     await expectFailure(['readv', 'dev', 'warm.bin:0:10', 'warm.bin:300000:1'], expected);
   });
@@ -67,11 +70,34 @@ describe('names that are not there', () => {
     ['version', ['cat', 'dev', 'warm.bin', '--at', '7'], 'version_not_found', /no version 7/],
     ['version to roll back to', ['manifest', 'rollback', 'dev', '7'], 'version_not_found', /no version 7/],
     ['version to pin', ['pin', 'dev', 'x', '7'], 'version_not_found', /no version 7/],
+    ['pin', ['unpin', 'dev', 'gold'], 'object_not_found', /namespace dev has no pin gold/],
     ['source', ['put', 'dev', 'cold.bin'], 'file_not_found', /cold\.bin/],
     ['object to publish', ['manifest', 'gen', 'dev', 'cold.bin'], 'object_not_found', /cold\.bin/],
     ['configuration file', ['ls', 'dev', '--config', 'none.toml'], 'file_not_found', /none\.toml, named by --config/],
   ] as const)('a %s', async (_, args, code, says) => {
     await expectFailure(args, { status: 10, code, says });
+  });
+});
+
+describe.skipIf(!existsSync('/dev/full'))('a stdout that takes no more', () => {
+  test.each([
+    ['cat', ['cat', 'dev', 'warm.bin']],
+    ['readv', ['readv', 'dev', 'warm.bin:0:10']],
+    ['ls', ['ls', 'dev']],
+    ['ls with --json', ['ls', 'dev', '--json']],
+    ['stat with --json', ['stat', 'dev', 'warm.bin', '--json']],
+  ])('%s does not end as if its bytes had arrived', async (_, args) => {
+    const full = await open('/dev/full', 'w');
+    try {
+      const { status, stderr } = await cli.run(args, { stdout: full.fd });
+      const message = 'cannot write to stdout: ENOSPC';
+      const line = args.includes('--json')
+        ? JSON.stringify({ error: { code: 'disk_full', message, details: {} } })
+        : `error: ${message}`;
+      expect({ status, stderr }).toEqual({ status: 16, stderr: `${line}\n` });
+    } finally {
+      await full.close();
+    }
   });
 });
 

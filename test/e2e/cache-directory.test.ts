@@ -66,3 +66,13 @@ test('a full file system', async ({ skip }) => {
   skip(!mountTmpfs(path, 'size=64k'));
   await expectReadThrough(path);
 });
+
+test('warm does not call cached what only its own memory held', async ({ skip }) => {
+  const path = join(cli.root, 'small');
+  await mkdir(path);
+  skip(!mountTmpfs(path, 'size=1m'));
+  const said = (await cli.json(['warm', 'dev', '--cache', path])) as { bytes: number; present_bytes: number };
+  const planned = await cli.json(['warm', 'dev', '--dry-run', '--cache', path]);
+  expect(said.present_bytes).toBeLessThan(1 * MIB);
+  expect(planned).toMatchObject({ missing_bytes: said.bytes - said.present_bytes });
+});

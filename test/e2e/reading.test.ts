@@ -99,6 +99,7 @@ describe('readv', () => {
     ['plain lines', extents.map((extent) => extent.join(':')).join('\n')],
   ])('takes %s from stdin and from a file', async (_, text) => {
     const fromStdin = await cli.succeed(['readv', 'dev', '--file', '-'], { input: text });
+    expect((await cli.succeed(['readv', 'dev', '-'], { input: text })).stdout.equals(expected)).toBe(true);
     expect(fromStdin.stdout.equals(expected)).toBe(true);
     await writeFile(join(cli.work, 'extents'), text);
     expect((await cli.succeed(['readv', 'dev', '--file', 'extents'])).stdout.equals(expected)).toBe(true);

@@ -19,6 +19,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
   readonly input?: string | Buffer | undefined;
+  /** A descriptor in place of the pipe. */
+  readonly stdout?: number | undefined;
 }
 
 export class Cli {
@@ -54,12 +56,12 @@ export class Cli {
     });
   }
 
-  /** stdin is closed, stdout and stderr are pipes. */
+  /** stdin is empty unless there is input, stdout and stderr are pipes. */
   spawn(args: readonly string[], options: RunOptions = {}): ChildProcess {
     return spawn(process.execPath, [bin, ...args], {
       cwd: options.cwd ?? this.work,
       env: { ...this.#env, ...options.env },
-      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      stdio: [options.input === undefined ? 'ignore' : 'pipe', options.stdout ?? 'pipe', 'pipe'],
     });
   }
 

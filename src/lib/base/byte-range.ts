@@ -16,20 +16,25 @@ export function isByteCount(value: unknown): value is number {
 }
 
 /**
- * The range clipped at the end of a file. `len` undefined means the rest.
+ * The range clipped at the end of a file. `len` undefined means the rest; errors name the `path`, where there is one.
  * @throws usage for negative or fractional numbers; range_not_satisfiable where `off` is at or past the end of a
  * non-empty file (a zero-length range at the end included), or past the end of an empty one
  */
-export function clipRange(request: { off: number; len?: number | undefined }, sizeBytes: number): ByteRange {
-  const { off, len } = request;
-  if (!isByteCount(off)) throw new SeekfsError('usage', `offset ${String(off)} is not a whole number of bytes from 0`);
+export function clipRange(
+  request: { off: number; len?: number | undefined; path?: string | undefined },
+  sizeBytes: number,
+): ByteRange {
+  const { off, len, path } = request;
+  const where = path === undefined ? '' : `${path}: `;
+  if (!isByteCount(off)) {
+    throw new SeekfsError('usage', `${where}offset ${String(off)} is not a whole number of bytes from 0`);
+  }
   if (len !== undefined && !isByteCount(len)) {
-    throw new SeekfsError('usage', `length ${String(len)} is not a whole number of bytes from 0`);
+    throw new SeekfsError('usage', `${where}length ${String(len)} is not a whole number of bytes from 0`);
   }
   if (off > sizeBytes || (off === sizeBytes && sizeBytes > 0)) {
-    throw new SeekfsError('range_not_satisfiable', `offset ${off} is past the end of a file of ${sizeBytes} bytes`, {
-      details: { off, size: sizeBytes },
-    });
+    const message = `${where}offset ${off} is past the end of a file of ${sizeBytes} bytes`;
+    throw new SeekfsError('range_not_satisfiable', message, { details: { off, size: sizeBytes } });
   }
   return { off, len: Math.min(len ?? sizeBytes - off, sizeBytes - off) };
 }

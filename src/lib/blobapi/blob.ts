@@ -31,10 +31,10 @@ function checkHash(query: Query, entry: FileEntry): void {
 
 function clipWindow(query: Query, entry: FileEntry): ByteRange {
   try {
-    return clipRange({ off: query.count('off') ?? 0, len: query.count('len') }, entry.sizeBytes);
+    return clipRange({ path: entry.path, off: query.count('off') ?? 0, len: query.count('len') }, entry.sizeBytes);
   } catch (error) {
     if (!isSeekfsError(error, 'range_not_satisfiable')) throw error;
-    throw unsatisfiable(`${error.message} (${entry.path})`, entry.sizeBytes);
+    throw unsatisfiable(error.message, entry.sizeBytes);
   }
 }
 

@@ -196,7 +196,13 @@ export class Claims {
       const path = join(folder, randomBytes(8).toString('hex'));
       const file = await disk.open(path, 'create');
       const bytes = Buffer.from(JSON.stringify(self));
-      await file.write([bytes], 0);
+      try {
+        await file.write([bytes], 0);
+      } catch (error) {
+        await file.close().catch(() => undefined);
+        await disk.remove(path).catch(() => undefined);
+        throw error;
+      }
       return { path, file, bytes };
     } catch (error) {
       this.#giveUp(error);

@@ -61,7 +61,15 @@ export async function removePin(
   checkNamespace(pin.ns);
   checkPinName(pin.name);
   const key = pinKey(pin.ns, pin.name);
-  await deps.store.head({ key, ...options });
+  try {
+    await deps.store.head({ key, ...options });
+  } catch (error) {
+    if (!isSeekfsError(error, 'object_not_found')) throw error;
+    throw new SeekfsError('object_not_found', `namespace ${pin.ns} has no pin ${pin.name}`, {
+      cause: error,
+      details: { ns: pin.ns, name: pin.name },
+    });
+  }
   await deps.store.delete({ keys: [key], ...options });
 }
 

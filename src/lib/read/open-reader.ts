@@ -146,7 +146,7 @@ class OpenReader implements Reader {
     for (const path of paths) entries.set(path, await version.lookup(path));
     const clipped = extents.map((extent) => {
       const entry = entries.get(extent.path)!;
-      return { entry, ...this.#clip(extent, entry) };
+      return { entry, ...clipRange(extent, entry.sizeBytes) };
     });
     const asked: FileExtent[] = [];
     for (const { entry, off, len } of clipped) {
@@ -199,15 +199,6 @@ class OpenReader implements Reader {
   async close(): Promise<void> {
     this.#readAhead.close();
     await this.#fetcher.close();
-  }
-
-  #clip(extent: Extent, entry: FileEntry): ByteRange {
-    try {
-      return clipRange(extent, entry.sizeBytes);
-    } catch (error) {
-      if (!(error instanceof SeekfsError)) throw error;
-      throw new SeekfsError(error.code, `${extent.path}: ${error.message}`, { details: error.details });
-    }
   }
 
   async #open(version: PinnedVersion, entry: FileEntry, signal: AbortSignal | undefined): Promise<FilePages> {

@@ -3,6 +3,7 @@ import type { ProcessIdentity } from '../../../src/lib/disk/process-identity.ts'
 import type { Disk } from '../../../src/lib/disk/disk.ts';
 import { Claims, type ClaimsOptions } from '../../../src/lib/cache/claims.ts';
 import { CrashDisk, diskError } from '../../support/crash-disk.ts';
+import { FaultDisk } from '../../support/fault-disk.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { RecordingLogger } from '../../support/segment-store.ts';
 
@@ -44,6 +45,17 @@ async function passTime<T>(clock: ReturnType<typeof manualClock>, work: Promise<
 }
 
 describe('a claim', () => {
+  test('that the disk has no room for leaves no file open and none behind', async () => {
+    const inner = new CrashDisk();
+    const disk = new FaultDisk(inner);
+    const { open } = host({ disk });
+    disk.fail({ code: 'ENOSPC', operations: ['write'] });
+    expect((await open().claims.take('page')).kind).toBe('taken');
+    expect(disk.fired).toBe(1);
+    expect(await inner.list('/claims/owners')).toEqual([]);
+    expect(disk.count('close')).toBe(disk.count('create'));
+  });
+
   test('is one process’s until it is released, and leaves nothing behind', async () => {
     const { open, disk } = host();
     const [a, b] = [open(), open()];
