@@ -17,7 +17,7 @@ const DECLINED = {
 } as const;
 
 export async function reportWarm(
-  { seekfs, progress, say, document, log, setStatus }: Session,
+  { seekfs, progress, say, document, log }: Session,
   version: PinnedVersion,
   report: WarmReport,
 ): Promise<void> {
@@ -50,7 +50,7 @@ export async function reportWarm(
   const { missingPages, missingBytes, missingPaths } = report;
   log.log('warn', `${formatBytes(missingBytes)} in ${plural(missingPages, 'page')} are not in the cache: ${why}`);
   for (const path of missingPaths) say(`missing: ${path}`);
-  setStatus('problems_found');
+  // No failure: the cache may always say no, and reads go through the store. `--check` has the status for scripts.
 }
 
 export async function reportCheck(session: Session, version: PinnedVersion, check: WarmCheckReport): Promise<void> {
