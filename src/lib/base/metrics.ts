@@ -26,6 +26,8 @@ export const METRIC_TABLE = {
   seekfs_store_puts_total: row('counter', 'PUT and POST requests that write objects'),
   seekfs_store_deletes_total: row('counter', 'DELETE requests'),
   seekfs_store_retries_total: row('counter', 'requests that were sent again'),
+  seekfs_store_hedges_total: row('counter', 'slow GETs that were sent a second time'),
+  seekfs_store_hedges_won_total: row('counter', 'GETs that the second request answered first'),
   seekfs_store_throttled_total: row('counter', 'answers of the store that ask to slow down'),
   seekfs_store_refused_total: row(
     'counter',

@@ -26,6 +26,7 @@ export interface S3Config {
   /** Undefined: no limit. */
   readonly getBudgetBytesPerSec: number | undefined;
   readonly maxInflightGets: number;
+  readonly hedgeSlowGets: boolean;
   readonly retryMaxAttempts: number;
   readonly retryInitialBackoffMs: number;
 }

@@ -152,6 +152,7 @@ function s3Config(settings: Settings, options: LoadOptions): S3Config {
     getBudgetPerDay: settings.given('s3.get_budget_per_day'),
     getBudgetBytesPerSec: settings.given('s3.get_budget_mib_per_sec'),
     maxInflightGets: settings.get('s3.max_inflight_gets')!,
+    hedgeSlowGets: settings.get('s3.hedge_slow_gets')!,
     retryMaxAttempts: settings.get('s3.retry_max_attempts')!,
     retryInitialBackoffMs: settings.get('s3.retry_initial_backoff_ms')!,
   };

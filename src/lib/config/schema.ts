@@ -279,6 +279,12 @@ export const SETTINGS = {
     env: 'SEEKFS_S3_MAX_INFLIGHT_GETS',
     doc: 'GET requests at the same time, per process',
   },
+  's3.hedge_slow_gets': {
+    kind: 'flag',
+    default: false,
+    env: 'SEEKFS_S3_HEDGE_SLOW_GETS',
+    doc: 'send a demand GET a second time when its answer is later than 98 % were of late; at most 2 % more GETs',
+  },
   's3.retry_max_attempts': {
     kind: 'count',
     min: 1,

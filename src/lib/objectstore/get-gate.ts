@@ -106,12 +106,32 @@ export class GetGate {
     const { signal } = request;
     if (signal?.aborted) throw abortError(signal);
     await this.#turn(request);
+    return this.#end(request.bytes ?? 0);
+  }
+
+  /** As `admit` for a GET that is not needed: undefined where it would wait, or while the store wants fewer GETs. */
+  tryAdmit(bytes: number): GetIsOver | undefined {
+    const isThrottled = this.#clock.monotonicMs() - this.#halvedAtMs < RECOVERY_MS;
+    if (isThrottled || this.#next() || this.#inflight >= this.#inflightMax || this.exhausted) return undefined;
+    if (!this.#bucket.tryTake()) return undefined;
+    this.#begin(bytes);
+    this.#show();
+    return this.#end(bytes);
+  }
+
+  #begin(bytes: number): void {
+    this.#bytes?.spend(bytes);
+    this.#inflight += 1;
+    this.#day.gets += 1;
+  }
+
+  #end(bytes: number): GetIsOver {
     let over = false;
     return (arrivedBytes) => {
       if (over) return;
       over = true;
       this.#inflight -= 1;
-      if (arrivedBytes !== undefined) this.#bytes?.spend(arrivedBytes - (request.bytes ?? 0));
+      if (arrivedBytes !== undefined) this.#bytes?.spend(arrivedBytes - bytes);
       this.#pump();
     };
   }
@@ -185,9 +205,7 @@ export class GetGate {
         continue;
       }
       if ((this.#bytes && this.#bytes.delayMs() > 0) || !this.#bucket.tryTake()) break;
-      this.#bytes?.spend(next.bytes);
-      this.#inflight += 1;
-      this.#day.gets += 1;
+      this.#begin(next.bytes);
       next.grant();
     }
     this.#show();

@@ -1,10 +1,11 @@
-// An S3 store as the library uses it: an engine, and around it, from the inside, the GET budget and the retries. Loaded
+// An S3 store as the library uses it: an engine, and around it, from the inside, hedging, the GET budget and the retries. Loaded
 // only when a request goes to an S3 store.
 import type { Clock } from '../base/clock.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Random } from '../base/random.ts';
 import { BudgetedObjectStore } from './budget.ts';
 import { GetGate } from './get-gate.ts';
+import { HedgedObjectStore } from './hedge.ts';
 import type { ObjectStore } from './object-store.ts';
 import { RequestCounter } from './request-counter.ts';
 import { RetryingObjectStore } from './retry.ts';
@@ -22,6 +23,8 @@ export interface S3StoreOptions {
   /** Undefined: no limit. */
   readonly getBudgetBytesPerSec?: number | undefined;
   readonly maxInflightGets: number;
+  /** Slow demand GETs are sent a second time, at most 2 % of them. */
+  readonly hedgeSlowGets?: boolean | undefined;
   readonly retryMaxAttempts: number;
   readonly retryInitialBackoffMs: number;
   /** A GET that waited so long for the budget is refused; default a minute. */
@@ -56,5 +59,6 @@ export function createS3Store(options: S3StoreOptions, deps: StoreDeps): ObjectS
   const counter = new RequestCounter(metrics);
   const sdk = new SdkObjectStore({ s3, counter, partRetries: policy });
   const engine = options.engine === 'sdk' ? sdk : new UndiciObjectStore({ s3, counter, clock, sdk });
-  return new RetryingObjectStore(new BudgetedObjectStore(engine, gate), policy);
+  const hedged = options.hedgeSlowGets ? new HedgedObjectStore(engine, { gate, clock, metrics }) : engine;
+  return new RetryingObjectStore(new BudgetedObjectStore(hedged, gate), policy);
 }
