@@ -15,6 +15,7 @@ import { nodeDisk } from '../lib/disk/node-disk.ts';
 import { readHead } from '../lib/manifest/head.ts';
 import { checkReadiness } from '../lib/maintain/readiness.ts';
 import { interruption } from './interrupt.ts';
+import { pricePer1000Gets } from './price.ts';
 import type { Session } from './session.ts';
 
 export interface ServeFlags {
@@ -92,6 +93,7 @@ function blobApiDeps(session: Session, log: Logger, workers: number): BlobApiDep
       // This is one worker's share.
       l1BytesMax: session.config.cache.l1BytesMax * (isWorker() ? workers : 1),
       getBudgetPerSec: target.kind === 's3' ? target.s3.getBudgetPerSec * (isWorker() ? workers : 1) : undefined,
+      pricePer1000Gets: pricePer1000Gets(session.config),
       l2: async () => (await seekfs.segmentStore())?.use,
     },
     readiness: (signal) => checkReadiness(readiness, signal),

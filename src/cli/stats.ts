@@ -15,7 +15,18 @@ const FIELDS = {
   crc_failures: 'seekfs_crc_failures_total',
 } as const;
 
-export function statsLine(metrics: Metrics | undefined, elapsedMs: number): string {
+const SAVED_BY = ['cache', 'single_flight', 'coalescing'];
+
+/** With a price of 1,000 GETs also what was saved, and what both come to. */
+export function statsLine(metrics: Metrics | undefined, elapsedMs: number, pricePer1000Gets?: number): string {
   const counts = Object.entries(FIELDS).map(([field, metric]) => [field, metrics?.get(metric) ?? 0]);
-  return `${JSON.stringify({ ...Object.fromEntries(counts), elapsed_ms: Math.round(elapsedMs) })}\n`;
+  const costs = metrics && pricePer1000Gets !== undefined ? costFields(metrics, pricePer1000Gets) : {};
+  return `${JSON.stringify({ ...Object.fromEntries(counts), elapsed_ms: Math.round(elapsedMs), ...costs })}\n`;
+}
+
+function costFields(metrics: Metrics, pricePer1000Gets: number): Record<string, number> {
+  const gets = metrics.get('seekfs_store_gets_total') + metrics.get('seekfs_store_meta_gets_total');
+  const saved = SAVED_BY.reduce((sum, by) => sum + metrics.get('seekfs_store_gets_saved_total', { by }), 0);
+  const cost = (count: number): number => (count / 1000) * pricePer1000Gets;
+  return { gets_saved: saved, cost: cost(gets), cost_saved: cost(saved) };
 }

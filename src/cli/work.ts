@@ -5,6 +5,7 @@ import type { FlagValue } from '../lib/config/resolve.ts';
 import type { SettingKey } from '../lib/config/schema.ts';
 import { machineFacts } from './machine.ts';
 import { openSession, type Session } from './session.ts';
+import { pricePer1000Gets } from './price.ts';
 import { statsLine } from './stats.ts';
 import { SETTING_FLAGS, type GlobalValues } from './values.ts';
 
@@ -34,7 +35,9 @@ export async function runSession(
     session?.progress.stop();
     await session?.close();
     if (flags.stats) {
-      process.stderr.write(statsLine(session?.seekfs.metrics, performance.now() - startedMs));
+      process.stderr.write(
+        statsLine(session?.seekfs.metrics, performance.now() - startedMs, session && pricePer1000Gets(session.config)),
+      );
     }
   }
 }

@@ -6,6 +6,7 @@ import { reportEpochs } from '../cli/advisor-report.ts';
 import { SeekfsCommand } from '../cli/base-command.ts';
 import { parseExtentsText } from '../cli/extents.ts';
 import { priceFlag, sizeFlag } from '../cli/flags.ts';
+import { pricePer1000Gets } from '../cli/price.ts';
 import { wrapSystemError } from '../lib/base/errors.ts';
 import { GIB } from '../lib/base/units.ts';
 import { planEpoch, wholeFiles } from '../lib/maintain/advisor.ts';
@@ -42,7 +43,7 @@ manifest's order. The cache keeps what comes first and lets nothing of it go, wh
         getBytesMax: Math.min(config.pageSizeBytes, config.rangeCoalesceMaxBytes),
         getsPerSecond: config.store.kind === 's3' ? config.store.s3.getBudgetPerSec : Infinity,
         bytesPerSecond: flags.bandwidth,
-        pricePer1000Gets: flags.price,
+        pricePer1000Gets: flags.price ?? pricePer1000Gets(config),
         pricePerGib: flags['price-gib'],
       };
       await reportEpochs(session, version, assumptions, await planEpoch(version, order, assumptions, signal));

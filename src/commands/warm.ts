@@ -3,6 +3,7 @@ import { boolean } from '@oclif/core/flags';
 import { SeekfsCommand } from '../cli/base-command.ts';
 import { nsArg } from '../cli/arguments.ts';
 import { priceFlag, requireChecksumsFlag } from '../cli/flags.ts';
+import { pricePer1000Gets } from '../cli/price.ts';
 import { reportCheck, reportForecast, reportWarm } from '../cli/warm-report.ts';
 import { checkWarm, forecastWarm, warm, type WarmRequest } from '../lib/maintain/warm.ts';
 
@@ -42,7 +43,10 @@ again, so that an interrupted warm goes on where it stopped.`;
       };
       if (flags.check) await reportCheck(session, version, await checkWarm(deps, request));
       else if (flags['dry-run']) {
-        const forecast = await forecastWarm(deps, { ...request, pricePer1000Gets: flags.price });
+        const forecast = await forecastWarm(deps, {
+          ...request,
+          pricePer1000Gets: flags.price ?? pricePer1000Gets(session.config),
+        });
         await reportForecast(session, version, forecast);
       } else await reportWarm(session, version, await warm(deps, request));
     });

@@ -13,6 +13,16 @@ test('it has exactly the fields that are promised, in one line', () => {
   );
 });
 
+test('with a price it says what was saved, and what both come to', () => {
+  const metrics = new Metrics();
+  metrics.add('seekfs_store_gets_total', 1500);
+  metrics.add('seekfs_store_meta_gets_total', 500);
+  metrics.add('seekfs_store_gets_saved_total', 3000, { by: 'cache' });
+  metrics.add('seekfs_store_gets_saved_total', 1000, { by: 'coalescing' });
+  const line: unknown = JSON.parse(statsLine(metrics, 1, 0.5));
+  expect(line).toMatchObject({ gets: 1500, gets_saved: 4000, cost: 1, cost_saved: 2 });
+});
+
 test('a command that failed before anything was opened still has its line', () => {
   expect(JSON.parse(statsLine(undefined, 1))).toMatchObject({ gets: 0, elapsed_ms: 1 });
 });

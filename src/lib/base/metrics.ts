@@ -19,6 +19,11 @@ const SECONDS = [
 
 export const METRIC_TABLE = {
   seekfs_store_gets_total: row('counter', 'GET requests for bytes of files’ objects'),
+  seekfs_store_gets_saved_total: row(
+    'counter',
+    'GETs that were not sent, by what saved them: reads from the cache, joining a fetch under way, coalescing',
+    { labels: ['by'] },
+  ),
   seekfs_store_get_bytes_total: row('counter', 'bytes of files’ objects that arrived from the store'),
   seekfs_store_meta_gets_total: row('counter', 'GET requests for HEAD objects, manifests and indexes'),
   seekfs_store_heads_total: row('counter', 'head requests'),

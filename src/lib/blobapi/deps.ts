@@ -23,6 +23,7 @@ export interface StatusBounds {
   readonly cache: string | undefined;
   readonly l1BytesMax: number;
   readonly getBudgetPerSec: number | undefined;
+  readonly pricePer1000Gets?: number | undefined;
   /** Room that L2 has and takes; asked each time the page is refreshed. */
   l2(): Promise<{ readonly capacityBytes: number; readonly usedBytes: number } | undefined>;
 }

@@ -103,7 +103,7 @@ function show(now) {
   $('hit-best').setAttribute('x', now.best_hit_rate === null ? 99 : Math.min(99, 100 * now.best_hit_rate));
   text('hit-note', now.best_hit_rate === null ? 'nothing was read yet' : 'best possible for this cache over shuffled epochs: ' + percent(now.best_hit_rate));
   text('gets', count(now.gets));
-  text('gets-note', bytes(now.store_bytes) + ' fetched; about ' + count(now.gets_saved) + ' GETs saved by the cache');
+  text('gets-note', bytes(now.store_bytes) + ' fetched; about ' + count(now.gets_saved) + ' GETs saved' + (now.cost === null ? '' : '; cost ' + now.cost.toPrecision(3) + ', saved ' + now.cost_saved.toPrecision(3)));
   meter('memory', now.memory.used, now.memory.max, bytes(now.memory.used) + ' of ' + bytes(now.memory.max));
   meter('l1', now.l1.used, now.l1.max, bytes(now.l1.used) + ' of ' + bytes(now.l1.max));
   meter('l2', now.l2 ? now.l2.used : 0, now.l2 ? now.l2.max : 0, now.l2 ? bytes(now.l2.used) + ' of ' + bytes(now.l2.max) : 'none');

@@ -25,6 +25,15 @@ function valueOf(samples: readonly MetricSample[], name: MetricName): number {
   return samples.filter((sample) => sample.name === name).reduce((sum, sample) => sum + (sample.value ?? 0), 0);
 }
 
+/** GETs that were not sent, by what saved them. */
+function savedGets(samples: readonly MetricSample[]): Readonly<Record<string, number>> {
+  const saved: Record<string, number> = { cache: 0, single_flight: 0, coalescing: 0 };
+  for (const { name, labels, value = 0 } of samples) {
+    if (name === 'seekfs_store_gets_saved_total') saved[labels['by']!] = value;
+  }
+  return saved;
+}
+
 /** How much of each cell of the file is in the cache, 0 to 1. */
 async function residency(reader: Reader, version: PinnedVersion, entry: FileEntry): Promise<number[]> {
   const cellBytes = Math.max(1, Math.ceil(Math.ceil(entry.sizeBytes / CELLS_MAX) / GRANULE_BYTES)) * GRANULE_BYTES;
@@ -73,10 +82,11 @@ export async function statusOf(snapshots: readonly Snapshot[], deps: StatusDeps)
   const l2 = await bounds.l2();
   const dataBytes = [...versions.values()].reduce((sum, { bytes }) => sum + bytes, 0);
   const cacheBytes = Math.max(l2?.capacityBytes ?? 0, bounds.l1BytesMax);
-  const hitBytes = of('seekfs_l1_hit_bytes_total') + of('seekfs_l2_hit_bytes_total');
   const gets = of('seekfs_store_gets_total');
-  const getBytes = of('seekfs_store_get_bytes_total');
-  const meanGetBytes = gets > 0 ? getBytes / gets : GRANULE_BYTES;
+  const saved = savedGets(samples);
+  const getsSaved = of('seekfs_store_gets_saved_total');
+  const { pricePer1000Gets: price } = bounds;
+  const costOf = (count: number): number | null => (price === undefined ? null : (count / 1000) * price);
   const errors = snapshots.flatMap((snapshot) => snapshot.errors).sort((a, b) => b.atMs - a.atMs);
   return {
     at_ms: deps.nowMs(),
@@ -90,10 +100,13 @@ export async function statusOf(snapshots: readonly Snapshot[], deps: StatusDeps)
     sent_bytes: of('seekfs_http_sent_bytes_total'),
     l1_hit_bytes: of('seekfs_l1_hit_bytes_total'),
     l2_hit_bytes: of('seekfs_l2_hit_bytes_total'),
-    store_bytes: getBytes,
+    store_bytes: of('seekfs_store_get_bytes_total'),
     gets,
-    /** What the hits would have cost, at the mean size of the GETs that were sent. */
-    gets_saved: Math.round(hitBytes / meanGetBytes),
+    gets_saved: getsSaved,
+    gets_saved_by: saved,
+    /** In the currency of the configured price; null without one. */
+    cost: costOf(gets),
+    cost_saved: costOf(getsSaved),
     get_budget_per_sec: bounds.getBudgetPerSec ?? null,
     crc_failures: of('seekfs_crc_failures_total'),
     /** Over shuffled epochs of what is published, for a cache of this size; null where nothing was asked for yet. */

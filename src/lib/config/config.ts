@@ -25,6 +25,8 @@ export interface S3Config {
   readonly getBudgetPerDay: number | undefined;
   /** Undefined: no limit. */
   readonly getBudgetBytesPerSec: number | undefined;
+  /** In whatever currency; undefined: not known. */
+  readonly pricePer1000Gets: number | undefined;
   readonly maxInflightGets: number;
   readonly hedgeSlowGets: boolean;
   readonly retryMaxAttempts: number;

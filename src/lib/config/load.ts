@@ -151,6 +151,7 @@ function s3Config(settings: Settings, options: LoadOptions): S3Config {
     getBudgetPerSec: settings.get('s3.get_budget_per_sec')!,
     getBudgetPerDay: settings.given('s3.get_budget_per_day'),
     getBudgetBytesPerSec: settings.given('s3.get_budget_mib_per_sec'),
+    pricePer1000Gets: settings.given('s3.price_per_1000_gets'),
     maxInflightGets: settings.get('s3.max_inflight_gets')!,
     hedgeSlowGets: settings.get('s3.hedge_slow_gets')!,
     retryMaxAttempts: settings.get('s3.retry_max_attempts')!,

@@ -29,6 +29,13 @@ interface CountRow extends RowBase {
   readonly default?: number;
 }
 
+/** Any number, fractions too. */
+interface DecimalRow extends RowBase {
+  readonly kind: 'decimal';
+  readonly min: number;
+  readonly default?: number;
+}
+
 interface ChoiceRow extends RowBase {
   readonly kind: 'choice';
   readonly choices: readonly string[];
@@ -48,7 +55,7 @@ interface TextRow extends RowBase {
   readonly default?: string;
 }
 
-export type SettingRow = SizeRow | CountRow | ChoiceRow | FlagRow | TextRow;
+export type SettingRow = SizeRow | CountRow | DecimalRow | ChoiceRow | FlagRow | TextRow;
 
 export const SETTINGS = {
   log_level: {
@@ -253,6 +260,13 @@ export const SETTINGS = {
     defaultText: 'no limit',
     doc: 'bytes a second that GET requests bring, per process',
   },
+  's3.price_per_1000_gets': {
+    kind: 'decimal',
+    min: 0,
+    env: 'SEEKFS_S3_PRICE_PER_1000_GETS',
+    defaultText: 'none',
+    doc: 'what the store charges, in any currency: `--stats`, the status page and forecasts then tell costs',
+  },
   's3.range_coalesce_max_mib': {
     kind: 'size',
     unitBytes: MIB,
@@ -307,7 +321,7 @@ export type SettingKey = keyof typeof SETTINGS;
 export const SETTING_KEYS = Object.keys(SETTINGS) as SettingKey[];
 
 /** What the value of a key is once it is parsed: bytes for sizes, else what its type says. */
-export type SettingValue<K extends SettingKey> = (typeof SETTINGS)[K] extends { kind: 'size' | 'count' }
+export type SettingValue<K extends SettingKey> = (typeof SETTINGS)[K] extends { kind: 'size' | 'count' | 'decimal' }
   ? number
   : (typeof SETTINGS)[K] extends { kind: 'flag' }
     ? boolean

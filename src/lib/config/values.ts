@@ -16,6 +16,8 @@ export function parseTomlValue(row: SettingRow, raw: unknown): Parsed {
     case 'count':
       if (typeof raw === 'number' && Number.isInteger(raw)) return inBounds(row, raw);
       return { problem: `must be a whole number, not ${found}` };
+    case 'decimal':
+      return typeof raw === 'number' ? atLeast(row, raw) : { problem: `must be a number, not ${found}` };
     case 'flag':
       return typeof raw === 'boolean' ? { value: raw } : { problem: `must be true or false, not ${found}` };
     case 'choice':
@@ -39,6 +41,10 @@ export function parseTextValue(row: SettingRow, raw: string): Parsed {
         : parseSizeText(row, raw);
     case 'count':
       return /^\d+$/.test(raw) ? inBounds(row, Number(raw)) : { problem: `must be a whole number, not "${raw}"` };
+    case 'decimal':
+      return /^\s*\d+(\.\d+)?\s*$/.test(raw)
+        ? atLeast(row, Number(raw))
+        : { problem: `must be a number, not "${raw}"` };
     case 'flag':
       if (/^(true|1|yes|on)$/i.test(raw)) return { value: true };
       if (/^(false|0|no|off)$/i.test(raw)) return { value: false };
@@ -68,6 +74,11 @@ function inBounds(row: SettingRow & { kind: 'size' | 'count' }, value: number): 
     return { problem: `must be at most ${row.max / unit}, is ${value / unit}` };
   }
   return { value };
+}
+
+function atLeast(row: SettingRow & { kind: 'decimal' }, value: number): Parsed {
+  if (!Number.isFinite(value)) return { problem: 'must be a finite number' };
+  return value < row.min ? { problem: `must be at least ${row.min}, is ${value}` } : { value };
 }
 
 function parseChoice(row: SettingRow & { kind: 'choice' }, raw: string): Parsed {

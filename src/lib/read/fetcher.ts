@@ -2,6 +2,7 @@
 // flights' slabs, one copy. A GET that nobody waits for any more is aborted. Used by the loader only.
 import { abortError, SeekfsError, throwIfAborted, wrapSystemError } from '../base/errors.ts';
 import type { Lane } from '../base/memory.ts';
+import type { Cell } from '../base/metrics.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
 import { abandoned, type Claiming } from './claiming.ts';
 import type { Flight } from './flight.ts';
@@ -11,6 +12,8 @@ export interface FetcherDeps {
   /** Undefined: nobody else uses the cache, or there is none. */
   readonly claiming?: Claiming | undefined;
   readonly store: () => Promise<ObjectStore>;
+  /** Counts GETs that coalescing saved: one for each run of granules beyond the first of a GET. */
+  readonly coalesced: Cell;
 }
 
 interface Batch {
@@ -45,6 +48,7 @@ export class Fetcher {
   #fetch(batch: Batch): void {
     for (const get of planGets(batch.flights, { ...batch.limits, atomic: true })) {
       const flights = get.parts.map((part) => part.want);
+      this.#deps.coalesced.value += flights.length - 1;
       this.#run(this.#get(get, flights, batch.lane), flights);
     }
   }

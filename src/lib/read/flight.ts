@@ -27,6 +27,8 @@ interface Joined {
 export interface FlightHooks {
   readonly cache: PageCache;
   readonly onFetched: () => void;
+  /** Another process fetched what this one was about to. */
+  readonly onCached: () => void;
   readonly onCorrupt: () => void;
 }
 
@@ -129,6 +131,7 @@ export class Flight {
     const verified = this.#runs.reduce((sum, run) => sum + run.span.count, 0);
     for (const slab of this.#slabs.slice(verified)) slab.release();
     if (end.kind !== 'fetched') this.#table.remove(this);
+    if (end.kind === 'cached') this.#hooks.onCached();
     // Whatever the cache does, whoever waits is told.
     try {
       if (this.#runs.length > 0) {

@@ -26,6 +26,8 @@ export interface LoaderDeps {
   readonly hooks: FlightHooks;
   /** Random reads fetch whole quanta, whole numbers of granules. */
   readonly quantumBytes: number;
+  /** GETs that demand reads did not cost: bytes were in the cache, or on their way already. */
+  readonly saved: { readonly cached: Cell; readonly joined: Cell };
   /** Counts bytes asked for of pages without checksums. */
   readonly uncheckedBytes: Cell;
 }
@@ -36,6 +38,8 @@ export interface LoadOptions {
   /** Resolves with undefined rather than wait for memory. */
   readonly refusable: boolean;
   readonly plan: PlanLimits;
+  /** GETs that the load would be if nothing of it were cached; default one a piece. */
+  readonly getsUncached?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -88,6 +92,7 @@ export class Loader {
         ticket();
         return undefined;
       }
+      if (options.lane === 'demand') this.#countCached(sources, options.getsUncached);
       for (const { filePage, len } of pieces) {
         if (filePage.page.kind === 'unchecked') this.#deps.uncheckedBytes.value += len;
       }
@@ -124,8 +129,16 @@ export class Loader {
   }
 
   #counted(piece: PagePiece, slabs: Slab[] | undefined): Slab[] | undefined {
-    if (slabs && piece.filePage.page.kind === 'unchecked') this.#deps.uncheckedBytes.value += piece.len;
+    if (!slabs) return undefined;
+    this.#deps.saved.cached.value += 1;
+    if (piece.filePage.page.kind === 'unchecked') this.#deps.uncheckedBytes.value += piece.len;
     return slabs;
+  }
+
+  #countCached(sources: readonly { readonly cold: boolean }[], getsUncached: number | undefined): void {
+    const cached = sources.filter(({ cold }) => !cold).length;
+    const isWhole = cached === sources.length;
+    this.#deps.saved.cached.value += getsUncached === undefined ? cached : isWhole ? getsUncached : 0;
   }
 
   /** Granules that may have to be in memory at once to serve the piece. */
@@ -165,8 +178,12 @@ export class Loader {
         presences = await look();
       }
       // No await from the last look at the table to the joins: it must not change under the plan.
-      this.#begin(this.#missing(pieces, presences), slabs, { ...options, unclaimed: attempt > 1 });
-      return pieces.map((piece) => this.#source(piece, presences, { ...options, attempt }));
+      const begun = this.#begin(this.#missing(pieces, presences), slabs, { ...options, unclaimed: attempt > 1 });
+      const joined = new Set<Flight>();
+      const sources = pieces.map((piece) => this.#source(piece, presences, { ...options, attempt, joined }));
+      for (const flight of begun) joined.delete(flight);
+      if (options.lane === 'demand') this.#deps.saved.joined.value += joined.size;
+      return sources;
     } finally {
       for (const slab of slabs.values()) slab.release();
     }
@@ -237,12 +254,12 @@ export class Loader {
     return slabs && new Map(slabs.map((slab, index) => [keys[index]!, slab]));
   }
 
-  /** Moves the slabs of the wanted spans into flights, and the flights to the fetcher. */
+  /** Moves the slabs of the wanted spans into flights, and the flights to the fetcher. @returns those flights */
   #begin(
     wanted: readonly WantedSpan[],
     slabs: Map<string, Slab>,
     options: LoadOptions & { readonly unclaimed: boolean },
-  ): void {
+  ): readonly Flight[] {
     const { table, hooks, fetcher } = this.#deps;
     const limits = this.#deps.exhausted() === 'gets' ? widened(options.plan) : options.plan;
     const flights: Flight[] = [];
@@ -256,12 +273,13 @@ export class Loader {
     }
     const { lane, unclaimed } = options;
     if (flights.length > 0) fetcher.start({ flights, lane, limits, unclaimed });
+    return flights;
   }
 
   #source(
     piece: PagePiece,
     presences: Presences,
-    options: LoadOptions & { attempt: number },
+    options: LoadOptions & { readonly attempt: number; readonly joined: Set<Flight> },
   ): { source: SlabSource; cold: boolean } {
     const { filePage, off, len } = piece;
     const presence = presences.get(filePage.key);
@@ -279,6 +297,7 @@ export class Loader {
       let next = granule + 1;
       if (flight) {
         cold = true;
+        options.joined.add(flight);
         next = Math.min(end, flight.span.first + flight.span.count);
         const part = clip(granule, next);
         sources.push(

@@ -6,7 +6,7 @@ import { loadCrc32c } from '../base/crc32c.ts';
 import { SeekfsError } from '../base/errors.ts';
 import { OnceLogger, type Logger } from '../base/log.ts';
 import type { MemoryGovernor, Slab } from '../base/memory.ts';
-import type { Metrics } from '../base/metrics.ts';
+import type { Cell, Metrics } from '../base/metrics.ts';
 import { KIB, MIB } from '../base/units.ts';
 import type { Claims } from '../cache/claims.ts';
 import type { PageCache } from '../cache/page-cache.ts';
@@ -70,18 +70,23 @@ class OpenReader implements Reader {
     this.#log = new OnceLogger(deps.log);
     const pagesFetched = metrics.cell('seekfs_pages_fetched_total');
     const crcFailures = metrics.cell('seekfs_crc_failures_total');
+    const saved = (by: string): Cell => metrics.cell('seekfs_store_gets_saved_total', { by });
+    const joined = saved('single_flight');
     const table = new FlightTable();
     const hooks: FlightHooks = {
       cache,
       onFetched: () => {
         pagesFetched.value += 1;
       },
+      onCached: () => {
+        joined.value += 1;
+      },
       onCorrupt: () => {
         crcFailures.value += 1;
       },
     };
     const claiming = deps.claims && new Claiming(deps.claims, cache);
-    this.#fetcher = new Fetcher({ store: deps.store, claiming });
+    this.#fetcher = new Fetcher({ store: deps.store, claiming, coalesced: saved('coalescing') });
     const loader = new Loader({
       cache,
       memory,
@@ -90,6 +95,7 @@ class OpenReader implements Reader {
       table,
       hooks,
       quantumBytes: limits.fetchQuantumBytes ?? GRANULE_BYTES,
+      saved: { cached: saved('cache'), joined },
       uncheckedBytes: metrics.cell('seekfs_unchecked_bytes_total'),
     });
     this.#clock = deps.clock ?? systemClock;

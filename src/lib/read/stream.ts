@@ -115,7 +115,10 @@ async function* streamLoads(
   const begin = async (off: number, refusable: boolean): Promise<number | undefined> => {
     const stop = await chunkEnd(deps, file, { off, end });
     const pieces = piecesOf(file, { off, len: stop - off });
-    const load = await deps.loader.load(pieces, { lane, refusable, plan, signal });
+    // Cold it would be one GET for each part that begins in it; the first part may begin before it.
+    const parts = Math.ceil(stop / plan.getBytesMax) - Math.ceil(off / plan.getBytesMax);
+    const getsUncached = off === range.off && off % plan.getBytesMax > 0 ? parts + 1 : parts;
+    const load = await deps.loader.load(pieces, { lane, refusable, plan, getsUncached, signal });
     if (!load) return undefined;
     if (signal?.aborted) {
       load.close();

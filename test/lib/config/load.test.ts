@@ -229,6 +229,14 @@ describe('what is wrong is named with key and line', () => {
     });
   });
 
+  test('a price may be a fraction, in the file and in the environment', async () => {
+    const file = await loadText('[s3]\nprice_per_1000_gets = 0.0004');
+    const env = await load({ env: { SEEKFS_S3_PRICE_PER_1000_GETS: '0.0004' } });
+    for (const { store } of [file, env]) expect(store).toMatchObject({ s3: { pricePer1000Gets: 0.0004 } });
+    const negative = loadText('[s3]\nprice_per_1000_gets = -1');
+    await expect(negative).rejects.toMatchObject({ message: expect.stringContaining('must be at least 0, is -1') });
+  });
+
   test('a variable of the environment is named', async () => {
     await expect(load({ env: { SEEKFS_S3_MAX_INFLIGHT_GETS: 'many' } })).rejects.toMatchObject({
       code: 'config_invalid',
