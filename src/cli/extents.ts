@@ -1,7 +1,8 @@
 // Extents as `readv` takes them: PATH:OFF:LEN on the command line; a JSON array as in POST /readv, or one extent a
-// line (JSON or PATH:OFF:LEN), from a file. Pure.
+// line (JSON or PATH:OFF:LEN), from a file.
+import { readFile } from 'node:fs/promises';
 import { isByteCount } from '../lib/base/byte-range.ts';
-import { SeekfsError } from '../lib/base/errors.ts';
+import { SeekfsError, wrapSystemError } from '../lib/base/errors.ts';
 import { parseSizeBytes } from '../lib/base/units.ts';
 import type { Extent } from '../lib/read/reader.ts';
 
@@ -33,6 +34,15 @@ export function parseExtentsText(text: string, source: string): Extent[] {
     const where = `line ${index + 1} of ${source}`;
     return [trimmed.startsWith('{') ? toExtent(parseJson(trimmed, where), where) : parseExtent(trimmed)];
   });
+}
+
+/** @throws usage, file_not_found, access_denied */
+export async function readExtents(file: string): Promise<Extent[]> {
+  try {
+    return parseExtentsText(await readFile(file, 'utf8'), file);
+  } catch (error) {
+    throw wrapSystemError(error, `read the extents from ${file}`);
+  }
 }
 
 function parseJson(text: string, where: string): unknown {

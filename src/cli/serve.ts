@@ -4,13 +4,12 @@ import { readFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { systemClock } from '../lib/base/clock.ts';
 import { SeekfsError, wrapSystemError } from '../lib/base/errors.ts';
-import type { Logger, LogLevel } from '../lib/base/log.ts';
+import { isShown, type Logger, type LogLevel } from '../lib/base/log.ts';
 import { systemRandom } from '../lib/base/random.ts';
 import type { BlobApiDeps } from '../lib/blobapi/deps.ts';
-import { startServer, type Credentials, type ServerOptions } from '../lib/blobapi/server.ts';
+import { refuseOpenAddress, startServer, type Credentials, type ServerOptions } from '../lib/blobapi/server.ts';
 import { readTokens } from '../lib/blobapi/tokens.ts';
 import { isWorker, runWorkers } from '../lib/blobapi/workers.ts';
-import { isLoopback } from '../lib/config/listen.ts';
 import { nodeDisk } from '../lib/disk/node-disk.ts';
 import { readHead } from '../lib/manifest/head.ts';
 import { checkReadiness } from '../lib/maintain/readiness.ts';
@@ -53,11 +52,9 @@ async function readCredentials(flags: ServeFlags): Promise<Credentials> {
 
 /** Lines of JSON on stderr, for machines: time, level, message, fields. Every one, however often it comes. */
 function jsonLogger(level: LogLevel): Logger {
-  const levels: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
-  const shown = new Set(levels.slice(0, levels.indexOf(level) + 1));
   return {
     log: (messageLevel, message, fields) => {
-      if (!shown.has(messageLevel)) return;
+      if (!isShown(level, messageLevel)) return;
       const line = { time: new Date().toISOString(), level: messageLevel, message, pid: process.pid, ...fields };
       process.stderr.write(`${JSON.stringify(line)}\n`);
     },
@@ -147,12 +144,7 @@ async function superviseWorkers(session: Session, flags: ServeFlags): Promise<nu
   const { host } = config.api.listen;
   // What is wrong with the files is said once, here.
   const { tokens, tls } = await readCredentials(flags);
-  if (!isLoopback(host) && !tokens && !flags.insecure) {
-    throw new SeekfsError(
-      'usage',
-      `${host} can be reached by others: give --tokens FILE, or --insecure, or listen on 127.0.0.1`,
-    );
-  }
+  refuseOpenAddress({ listen: config.api.listen, tokens, insecure: flags.insecure });
   const workers = runWorkers({
     count: flags.workers,
     exec: process.argv[1]!,

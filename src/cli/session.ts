@@ -1,7 +1,7 @@
 // One command's run against the library: the configuration from flags and machine, the library opened on first use,
 // logging, progress, answers and counters. Commands see this and the library, never the process.
 import { ERROR_TABLE, type ErrorCode } from '../lib/base/errors.ts';
-import { OnceLogger, type Logger, type LogLevel } from '../lib/base/log.ts';
+import { isShown, OnceLogger, type Logger, type LogLevel } from '../lib/base/log.ts';
 import type { Config } from '../lib/config/config.ts';
 import type { PinnedVersion, VersionSelector } from '../lib/manifest/types.ts';
 import type { Seekfs } from '../lib/open.ts';
@@ -33,7 +33,6 @@ export interface Session {
   readonly setStatus: (code: ErrorCode) => void;
 }
 
-const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
 const LEVEL_WORDS: Readonly<Record<LogLevel, string>> = {
   error: 'error',
   warn: 'warning',
@@ -44,10 +43,9 @@ const LEVEL_WORDS: Readonly<Record<LogLevel, string>> = {
 const noProgress: Progress = { update: () => undefined, stop: () => undefined };
 
 function stderrLogger(level: LogLevel): Logger {
-  const shown = LEVELS.slice(0, LEVELS.indexOf(level) + 1);
   return new OnceLogger({
     log: (messageLevel, message, fields) => {
-      if (!shown.includes(messageLevel)) return;
+      if (!isShown(level, messageLevel)) return;
       const rest = Object.entries(fields ?? {}).map(([name, value]) => ` ${name}=${value}`);
       process.stderr.write(`${LEVEL_WORDS[messageLevel]}: ${oneLine(message + rest.join(''))}\n`);
     },

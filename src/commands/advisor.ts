@@ -1,13 +1,11 @@
 // `seekfs advisor`: what an epoch will cost, planned dry.
-import { readFile } from 'node:fs/promises';
 import { string } from '@oclif/core/flags';
 import { nsArg } from '../cli/arguments.ts';
 import { reportEpochs } from '../cli/advisor-report.ts';
 import { SeekfsCommand } from '../cli/base-command.ts';
-import { parseExtentsText } from '../cli/extents.ts';
+import { readExtents } from '../cli/extents.ts';
 import { priceFlag, sizeFlag } from '../cli/flags.ts';
 import { pricePer1000Gets } from '../cli/price.ts';
-import { wrapSystemError } from '../lib/base/errors.ts';
 import { GIB } from '../lib/base/units.ts';
 import { planEpoch, wholeFiles } from '../lib/maintain/advisor.ts';
 
@@ -35,7 +33,7 @@ manifest's order. The cache keeps what comes first and lets nothing of it go, wh
     await this.work(flags, async (session) => {
       const { config, seekfs, signal } = session;
       const version = await session.pin(args.ns);
-      const order = flags.index === undefined ? wholeFiles(version) : await extentsOf(flags.index);
+      const order = flags.index === undefined ? wholeFiles(version) : await readExtents(flags.index);
       const cacheBytes =
         flags['cache-size'] ?? config.cache.l2BytesMax ?? (await seekfs.segmentStore())?.use.capacityBytes ?? 0;
       const assumptions = {
@@ -48,13 +46,5 @@ manifest's order. The cache keeps what comes first and lets nothing of it go, wh
       };
       await reportEpochs(session, version, assumptions, await planEpoch(version, order, assumptions, signal));
     });
-  }
-}
-
-async function extentsOf(file: string): Promise<ReturnType<typeof parseExtentsText>> {
-  try {
-    return parseExtentsText(await readFile(file, 'utf8'), file);
-  } catch (error) {
-    throw wrapSystemError(error, `read the extents from ${file}`);
   }
 }

@@ -1,14 +1,12 @@
 // `seekfs readv`: the bytes of many extents, in request order, on stdout.
-import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import { string } from '@oclif/core/flags';
 import { SeekfsCommand } from '../cli/base-command.ts';
 import { nsArg } from '../cli/arguments.ts';
-import { parseExtent, parseExtentsText } from '../cli/extents.ts';
+import { parseExtent, parseExtentsText, readExtents } from '../cli/extents.ts';
 import { requireChecksumsFlag } from '../cli/flags.ts';
 import { readv } from '../cli/read-commands.ts';
-import { SeekfsError, wrapSystemError } from '../lib/base/errors.ts';
-import type { Extent } from '../lib/read/reader.ts';
+import { SeekfsError } from '../lib/base/errors.ts';
 
 export default class Readv extends SeekfsCommand {
   static override summary = 'write byte ranges of files to stdout, verified, in request order';
@@ -35,17 +33,9 @@ file that is not empty is an error, found before the first byte is written.`;
     // A lone "-" is stdin too, as most tools have it.
     const file = flags.file ?? (words.length === 1 && words[0] === '-' ? words.pop() : undefined);
     const extents = words.map(parseExtent);
-    if (file !== undefined) extents.push(...(await extentsOf(file)));
+    if (file === '-') extents.push(...parseExtentsText(await readAll(process.stdin), 'stdin'));
+    else if (file !== undefined) extents.push(...(await readExtents(file)));
     if (extents.length === 0) throw new SeekfsError('usage', 'no extents; write PATH:OFF:LEN or give --file');
     await this.work(flags, (session) => readv(session, { ns: args.ns, extents }));
-  }
-}
-
-async function extentsOf(file: string): Promise<Extent[]> {
-  if (file === '-') return parseExtentsText(await readAll(process.stdin), 'stdin');
-  try {
-    return parseExtentsText(await readFile(file, 'utf8'), file);
-  } catch (error) {
-    throw wrapSystemError(error, `read the extents from ${file}`);
   }
 }

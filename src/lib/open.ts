@@ -8,6 +8,7 @@ import { systemRandom } from './base/random.ts';
 import { Claims } from './cache/claims.ts';
 import { L1 } from './cache/l1.ts';
 import { createPageCache } from './cache/layered-cache.ts';
+import { layoutOf } from './cache/layout.ts';
 import { openSegmentStore } from './cache/open-segment-store.ts';
 import type { PageCache } from './cache/page-cache.ts';
 import { ReaderRegistry } from './cache/reader-registry.ts';
@@ -125,7 +126,7 @@ class WiredSeekfs implements Seekfs {
     const cache = await this.cache();
     const { backend, path } = config.cache;
     if (backend === 'segmentstore') {
-      this.#claims = new Claims({ disk: nodeDisk, directoryPath: join(path, 'claims'), log });
+      this.#claims = new Claims({ disk: nodeDisk, directoryPath: layoutOf(path).claims, log });
     }
     return createReader({
       store: () => Promise.resolve(this.store),

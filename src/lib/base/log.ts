@@ -1,6 +1,13 @@
 // Where the library says things that are not errors: an injected sink, because the library never prints.
 
-export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+/** The gravest first. */
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Does a log of that level show a message of the other? */
+export function isShown(level: LogLevel, message: LogLevel): boolean {
+  return LOG_LEVELS.indexOf(message) <= LOG_LEVELS.indexOf(level);
+}
 
 export interface Logger {
   log(level: LogLevel, message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;

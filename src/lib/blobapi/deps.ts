@@ -4,18 +4,10 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { MemoryGovernor } from '../base/memory.ts';
 import type { Metrics } from '../base/metrics.ts';
+import type { ReadinessFinding } from '../maintain/readiness.ts';
 import type { HeadPointer } from '../manifest/head.ts';
 import type { PinnedVersion, VersionSelector } from '../manifest/types.ts';
 import type { Reader } from '../read/reader.ts';
-
-/** One thing that `GET /readyz` asks about. */
-export interface ReadinessFinding {
-  /** "store", "cache". */
-  readonly name: string;
-  readonly ok: boolean;
-  /** A sentence for people: what was tried and what came of it. */
-  readonly reason: string;
-}
 
 /** Of all workers together. Undefined: not known, or there is none. */
 export interface StatusBounds {

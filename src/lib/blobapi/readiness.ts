@@ -1,6 +1,6 @@
 // GET /readyz: whether the store and the cache can be reached, asked at most once a second however many probes come.
 import { systemClock, type Clock } from '../base/clock.ts';
-import type { ReadinessFinding } from './deps.ts';
+import type { ReadinessFinding } from '../maintain/readiness.ts';
 
 const AGE_MS_MAX = 1000;
 const ASK_MS_MAX = 5000;

@@ -20,7 +20,7 @@ import type { Readiness } from './readiness.ts';
 import { parseExtents, parseHint, readJsonBody } from './request-body.ts';
 import type { Snapshot } from './snapshot.ts';
 import { STATUS_PAGE, STATUS_PAGE_POLICY } from './status-page.ts';
-import type { VersionLease, VersionPool } from './versions.ts';
+import { CurrentVersions, type VersionLease, type VersionPool } from './versions.ts';
 
 /** What the endpoints share; built once by the server. */
 export interface Service {
@@ -127,20 +127,14 @@ async function advisor(exchange: Exchange, query: Query, service: Service): Prom
   const ns = query.optional('ns');
   const activities = (await service.siblings()).map((snapshot) => snapshot.activity);
   const files = sumActivity(activities).filter((file) => ns === undefined || file.ns === ns);
-  const leases = new Map<string, VersionLease | undefined>();
-  const current = async (name: string): Promise<PinnedVersion | undefined> => {
-    if (!leases.has(name)) {
-      const acquired = service.versions.acquire(name, { kind: 'head' });
-      leases.set(name, await (name === ns ? acquired : Promise.resolve(acquired).catch(() => undefined)));
-    }
-    return leases.get(name)?.pinned;
-  };
+  const versions = new CurrentVersions(service.versions);
   try {
     // A namespace that does not exist is 404, also where nobody has read anything.
-    if (ns !== undefined) await current(ns);
+    if (ns !== undefined) await versions.get(ns);
+    const current = (name: string): Promise<PinnedVersion | undefined> => versions.find(name);
     json(exchange, 200, await advise({ reader: await service.reader(), current }, files));
   } finally {
-    for (const lease of leases.values()) lease?.release();
+    versions.release();
   }
 }
 

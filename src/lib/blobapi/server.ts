@@ -5,7 +5,6 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { SeekfsError } from '../base/errors.ts';
-import type { PinnedVersion } from '../manifest/types.ts';
 import { Accounting, DEFAULT_REQUEST_LOG, type RequestLog } from './accounting.ts';
 import { isLoopback } from '../config/listen.ts';
 import { Admission } from './admission.ts';
@@ -24,7 +23,7 @@ import { SlowClients } from './slow-clients.ts';
 import type { Tokens } from './tokens.ts';
 import type { Snapshot } from './snapshot.ts';
 import { statusOf } from './status.ts';
-import { VersionPool, type VersionLease } from './versions.ts';
+import { CurrentVersions, VersionPool } from './versions.ts';
 import { linkToPrimary, type WorkerLink } from './workers.ts';
 
 export interface TlsFiles {
@@ -71,16 +70,19 @@ const ACTIVITY_MAX = 200;
  * config_invalid when the certificate and key do not fit
  */
 export async function startServer(deps: BlobApiDeps, options: ServerOptions): Promise<BlobServer> {
-  const { host } = options.listen;
-  if (!isLoopback(host) && !options.tokens && options.insecure !== true) {
-    throw new SeekfsError(
-      'usage',
-      `${host} can be reached by others: give --tokens FILE, or --insecure to answer everybody, or listen on 127.0.0.1`,
-    );
-  }
+  refuseOpenAddress(options);
   const api = new BlobApi(deps, options);
   await api.listen(options.listen);
   return api;
+}
+
+/** @throws usage when the address is others' to reach and nothing says who may ask */
+export function refuseOpenAddress({ listen, tokens, insecure }: ServerOptions): void {
+  if (isLoopback(listen.host) || tokens || insecure) return;
+  throw new SeekfsError(
+    'usage',
+    `${listen.host} can be reached by others: give --tokens FILE, or --insecure to answer everybody, or listen on 127.0.0.1`,
+  );
 }
 
 /** What a client may call its request; anything else gets an id of ours. */
@@ -172,20 +174,17 @@ class BlobApi implements BlobServer {
   }
 
   async #status(): Promise<unknown> {
-    const leases = new Map<string, VersionLease | undefined>();
-    const current = async (ns: string): Promise<PinnedVersion | undefined> => {
-      if (!leases.has(ns)) {
-        const acquired = Promise.resolve(this.#service.versions.acquire(ns, { kind: 'head' }));
-        leases.set(ns, await acquired.catch(() => undefined));
-      }
-      return leases.get(ns)?.pinned;
-    };
+    const versions = new CurrentVersions(this.#service.versions);
     const { bounds, clock } = this.#deps;
     try {
-      const deps = { bounds, reader: this.#service.reader, current, nowMs: () => clock.nowMs() };
-      return await statusOf(await this.#siblings(), deps);
+      return await statusOf(await this.#siblings(), {
+        bounds,
+        reader: this.#service.reader,
+        current: (ns) => versions.find(ns),
+        nowMs: () => clock.nowMs(),
+      });
     } finally {
-      for (const lease of leases.values()) lease?.release();
+      versions.release();
     }
   }
 

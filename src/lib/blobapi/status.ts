@@ -2,7 +2,7 @@
 import type { MetricName, MetricSample } from '../base/metrics.ts';
 import { sumSamples } from '../base/prometheus.ts';
 import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
-import { SLAB_BYTES as GRANULE_BYTES } from '../base/memory.ts';
+import { SLAB_BYTES } from '../base/memory.ts';
 import type { Reader } from '../read/reader.ts';
 import { sumActivity, type FileActivity } from './activity.ts';
 import type { StatusBounds } from './deps.ts';
@@ -34,9 +34,9 @@ function savedGets(samples: readonly MetricSample[]): Readonly<Record<string, nu
   return saved;
 }
 
-/** How much of each cell of the file is in the cache, 0 to 1. */
+/** How much of each cell of the file is in the cache, 0 to 1. Cells are whole granules, of which a slab holds one. */
 async function residency(reader: Reader, version: PinnedVersion, entry: FileEntry): Promise<number[]> {
-  const cellBytes = Math.max(1, Math.ceil(Math.ceil(entry.sizeBytes / CELLS_MAX) / GRANULE_BYTES)) * GRANULE_BYTES;
+  const cellBytes = Math.max(1, Math.ceil(Math.ceil(entry.sizeBytes / CELLS_MAX) / SLAB_BYTES)) * SLAB_BYTES;
   const cells: number[] = [];
   for (let off = 0; off < entry.sizeBytes; off += cellBytes) {
     const range = { off, len: Math.min(cellBytes, entry.sizeBytes - off) };

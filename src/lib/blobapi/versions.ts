@@ -179,6 +179,37 @@ export class VersionPool {
   }
 }
 
+/** The current versions that one request looks at: each is acquired once, and all are given back together. */
+export class CurrentVersions {
+  readonly #pool: VersionPool;
+  readonly #leases = new Map<string, Promise<VersionLease>>();
+
+  constructor(pool: VersionPool) {
+    this.#pool = pool;
+  }
+
+  /** @throws as `VersionPool.acquire` */
+  async get(ns: string): Promise<PinnedVersion> {
+    let lease = this.#leases.get(ns);
+    if (!lease) this.#leases.set(ns, (lease = Promise.resolve(this.#pool.acquire(ns, { kind: 'head' }))));
+    return (await lease).pinned;
+  }
+
+  /** Undefined where it cannot be opened. */
+  find(ns: string): Promise<PinnedVersion | undefined> {
+    return this.get(ns).catch(() => undefined);
+  }
+
+  release(): void {
+    for (const lease of this.#leases.values()) {
+      lease.then(
+        (acquired) => acquired.release(),
+        () => undefined,
+      );
+    }
+  }
+}
+
 function closed(lease: VersionLease): VersionLease {
   lease.release();
   return lease;

@@ -11,6 +11,11 @@ const SEGMENTS_MIN = 32;
 /** Header, footer and trailer around a lone record. */
 const SEGMENT_FRAME_BYTES = SEGMENT_HEADER_BYTES + OWNER_BYTES_MAX + 1024;
 
+/** What L2 leaves free on a file system of that size, where nobody says. */
+export function defaultReserveBytes(totalBytes: number): number {
+  return Math.min(totalBytes * 0.1, 32 * GIB);
+}
+
 /** Pages that were fetched, or pages that are written again so that a segment can go. */
 export type Purpose = 'insert' | 'rewrite';
 
@@ -87,7 +92,7 @@ export class CapacityGuard {
   async roomBytes(purpose: Purpose): Promise<number> {
     const { disk, set } = this.#options;
     const { freeBytes, totalBytes } = await disk.space(set.directoryPath);
-    const reserveBytes = this.#options.freeReserveBytes ?? Math.min(totalBytes * 0.1, 32 * GIB);
+    const reserveBytes = this.#options.freeReserveBytes ?? defaultReserveBytes(totalBytes);
     // What open segments have reserved but not written yet is still counted as free by the file system.
     let promisedBytes = 0;
     for (const { name, sizeBytes } of set) {

@@ -7,6 +7,8 @@ export interface CacheLayout {
   readonly lock: string;
   /** Folder of what running readers have pinned. */
   readonly readers: string;
+  /** Folder of what processes of the host are fetching. */
+  readonly claims: string;
   readonly capacity: string;
   readonly sidecar: string;
   readonly sqlite: string;
@@ -17,6 +19,7 @@ export function layoutOf(directoryPath: string): CacheLayout {
     segments: join(directoryPath, 'segments'),
     lock: join(directoryPath, 'lock'),
     readers: join(directoryPath, 'readers'),
+    claims: join(directoryPath, 'claims'),
     capacity: join(directoryPath, 'cache.json'),
     sidecar: join(directoryPath, 'index.bin'),
     sqlite: join(directoryPath, 'index.sqlite'),

@@ -2,7 +2,7 @@
 // what can go wrong into damage (counted, the record leaves the index), disk trouble (counted, one warning) and records
 // that are gone. Never throws for any of it.
 import { systemErrorCode } from '../base/errors.ts';
-import { OnceLogger, type Logger } from '../base/log.ts';
+import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { MIB } from '../base/units.ts';
 import type { DiskFile } from '../disk/disk.ts';
@@ -36,7 +36,7 @@ export class RecordReader {
     this.#set = parts.set;
     this.#index = parts.set.index;
     this.#metrics = parts.metrics;
-    this.#log = new OnceLogger(parts.log);
+    this.#log = parts.log;
   }
 
   /** The record's head, when it is a record of this very page. No promise where it is known. */

@@ -4,7 +4,7 @@ import type { MemoryGovernor } from '../base/memory.ts';
 import { SLAB_BYTES } from '../base/memory.ts';
 import { CHECK_BLOCK_BYTES, GRANULE_BYTES, granuleLength, type GranuleSpan, type Page } from '../page/page.ts';
 import type { LogWriter } from './log-writer.ts';
-import { encodeItem, PAGE_RECORD_KIND, type FileKey, type PageItem } from './page-key.ts';
+import { encodeItem, itemOf, PAGE_RECORD_KIND, type FileKey, type PageItem } from './page-key.ts';
 import { bitsOf, planPieces, recordsOf, type Piece } from './pieces.ts';
 import type { IndexedRecord } from './record-index.ts';
 import type { RecordReader, Unread } from './record-reader.ts';
@@ -103,7 +103,7 @@ export class Rewriter {
         const read = await readPiece(reader, page, file, { piece, span, payload, blockCrcs });
         if (read !== true) return read === 'failed' ? 'failed' : 'damaged';
       }
-      const item = encodeItem({ ...itemFields(page), firstGranule: span.first });
+      const item = encodeItem(itemOf(page, span.first));
       const { group } = file;
       const record = { kind: PAGE_RECORD_KIND, group, item, payloadBytes, writtenAtMs: clock.nowMs(), blockCrcs };
       return (await writer.append(file, record, payload)) ? 'written' : 'no-room';
@@ -159,10 +159,4 @@ function pageOf(file: FileKey, item: PageItem): Page {
   const { pageId, off, len, crc32c, checked } = item;
   const base = { ns, path, identity, pageId, off, len };
   return checked ? { kind: 'checked', ...base, crc32c } : { kind: 'unchecked', ...base };
-}
-
-function itemFields(page: Page): Omit<PageItem, 'firstGranule'> {
-  const { pageId, off, len } = page;
-  const checked = page.kind === 'checked';
-  return { pageId, off, len, crc32c: checked ? page.crc32c : 0, checked };
 }

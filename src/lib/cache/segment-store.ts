@@ -2,7 +2,7 @@
 // and hands what is to be written to the write queue. Damage and disk errors are misses here, never thrown. Knows
 // nothing of L1, manifests or fetches.
 import { systemErrorCode } from '../base/errors.ts';
-import { OnceLogger, type Logger } from '../base/log.ts';
+import type { Logger } from '../base/log.ts';
 import type { MemoryGovernor, Slab } from '../base/memory.ts';
 import type { Metrics } from '../base/metrics.ts';
 import {
@@ -31,7 +31,6 @@ const ATTEMPTS_MAX = 4;
 /** How soon after one listing of the directory a miss may cause the next. */
 const REFRESH_INTERVAL_MS = 200;
 
-const RECENT_MAX = 8;
 const STALE_MS = 5000;
 
 interface PageRange {
@@ -57,14 +56,10 @@ export interface SegmentStoreParts {
 
 export class SegmentStore {
   readonly #parts: SegmentStoreParts;
-  readonly #log: Logger;
-  /** Pages noted last: reads of several parts, and of several pages in turn, are one use of each. */
-  readonly #recent: Page[] = [];
   #refreshedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: SegmentStoreParts) {
     this.#parts = parts;
-    this.#log = new OnceLogger(parts.log);
   }
 
   /** What the index knows; when that is not all, after a look at what other processes wrote. */
@@ -77,14 +72,14 @@ export class SegmentStore {
 
   /** Takes in what other processes wrote and removed since the last time. */
   async refresh(): Promise<void> {
-    const { set, clock, metrics } = this.#parts;
+    const { set, clock, metrics, log } = this.#parts;
     this.#refreshedAtMs = clock.monotonicMs();
     try {
       await set.refreshAnew();
     } catch (error) {
       metrics.add('seekfs_l2_read_failures_total');
       const code = systemErrorCode(error) ?? String(error);
-      this.#log.log('warn', `cannot list the cache in ${set.directoryPath} (${code}): reading through`);
+      log.log('warn', `cannot list the cache in ${set.directoryPath} (${code}): reading through`);
     }
   }
 
@@ -165,10 +160,6 @@ export class SegmentStore {
   /** A read of the page, found here or in memory, or missed: what retention learns from. Parts of one page count once. */
   noteUse(page: Page, found: boolean): void {
     const { retention } = this.#parts;
-    const { pageId, path, identity } = page;
-    if (this.#recent.some((one) => one.pageId === pageId && one.path === path && one.identity === identity)) return;
-    this.#recent.unshift(page);
-    if (this.#recent.length > RECENT_MAX) this.#recent.pop();
     if (found) retention.onHit(page);
     else retention.onMiss(page);
   }

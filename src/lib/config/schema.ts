@@ -1,5 +1,6 @@
 // The one table of settings: every key of seekfs.toml with its type, unit, default, aliases and environment variable.
 // The loader, `serve --print-config` and the test of docs/configuration.md all read it; nothing else names a key.
+import { LOG_LEVELS } from '../base/log.ts';
 import { GIB, KIB, MIB } from '../base/units.ts';
 
 interface RowBase {
@@ -60,7 +61,7 @@ export type SettingRow = SizeRow | CountRow | DecimalRow | ChoiceRow | FlagRow |
 export const SETTINGS = {
   log_level: {
     kind: 'choice',
-    choices: ['error', 'warn', 'info', 'debug'],
+    choices: LOG_LEVELS,
     default: 'warn',
     env: 'SEEKFS_LOG_LEVEL',
     doc: 'what the log on stderr shows',

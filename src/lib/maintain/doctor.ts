@@ -5,6 +5,7 @@ import { isSeekfsError, throwIfAborted, wrapSystemError } from '../base/errors.t
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import { formatBytes, GIB, MIB } from '../base/units.ts';
+import { defaultReserveBytes } from '../cache/capacity.ts';
 import type { Config } from '../config/config.ts';
 import type { Disk } from '../disk/disk.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
@@ -209,7 +210,7 @@ async function writeSpeed(probe: {
 
 async function spaceFinding({ config, disk }: DoctorDeps): Promise<Finding> {
   const { freeBytes, totalBytes } = await disk.space(config.cache.path);
-  const reserveBytes = config.cache.freeReserveBytes ?? Math.min(totalBytes / 10, 32 * GIB);
+  const reserveBytes = config.cache.freeReserveBytes ?? defaultReserveBytes(totalBytes);
   const isLow = freeBytes < reserveBytes + GIB;
   return {
     check: 'free space',

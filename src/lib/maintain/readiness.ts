@@ -7,8 +7,10 @@ import type { Disk } from '../disk/disk.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
 
 export interface ReadinessFinding {
+  /** "store", "cache". */
   readonly name: string;
   readonly ok: boolean;
+  /** A sentence for people: what was tried and what came of it. */
   readonly reason: string;
 }
 

@@ -7,6 +7,7 @@ import type { ByteRange } from '../base/byte-range.ts';
 import type { PageCache } from '../cache/page-cache.ts';
 import { GRANULE_BYTES } from '../page/page.ts';
 import type { Load, Loader } from './loader.ts';
+import { ChainedSource } from './piece.ts';
 import { piecesOf, type FilePages, type PagePiece } from './pages.ts';
 
 export interface StreamDeps {
@@ -28,28 +29,6 @@ const WARM_CHUNK_BYTES = 2 * MIB;
 /** Six GETs of 8 MiB under way beside the one that is read: more was no faster on loopback and only cost memory. */
 const WINDOW_MAX = 6;
 const SMALL_BYTES_MAX = MIB;
-
-/** Slabs of a load in order, piece after piece. */
-class OpenLoad {
-  readonly load: Load;
-  #at = 0;
-
-  constructor(load: Load) {
-    this.load = load;
-  }
-
-  get ready(): boolean {
-    return this.load.pieces[this.#at]?.ready ?? true;
-  }
-
-  async next(): Promise<Slab | undefined> {
-    for (; this.#at < this.load.pieces.length; this.#at += 1) {
-      const slab = await this.load.pieces[this.#at]!.next();
-      if (slab) return slab;
-    }
-    return undefined;
-  }
-}
 
 function wholeGranules(bytes: number): number {
   return Math.max(GRANULE_BYTES, Math.floor(bytes / GRANULE_BYTES) * GRANULE_BYTES);
@@ -107,7 +86,7 @@ async function* streamLoads(
 ): AsyncGenerator<Slab, void, undefined> {
   const { signal, lane } = options;
   const end = range.off + range.len;
-  const open: OpenLoad[] = [];
+  const open: { readonly load: Load; readonly slabs: ChainedSource }[] = [];
   let planned = range.off;
   let window = 2;
   const plan = { getBytesMax: Math.max(deps.getBytes, GRANULE_BYTES), gapBytesMax: 0 };
@@ -124,7 +103,7 @@ async function* streamLoads(
       load.close();
       throw abortError(signal);
     }
-    open.push(new OpenLoad(load));
+    open.push({ load, slabs: new ChainedSource(load.pieces) });
     return stop;
   };
   const onAbort = (): void => {
@@ -144,11 +123,11 @@ async function* streamLoads(
         planned = stop;
       }
       const head = open[0]!;
-      if (!head.ready && head.load.cold) {
+      if (!head.slabs.ready && head.load.cold) {
         window = Math.min(WINDOW_MAX, window * 2);
         options.onStarved?.(true);
       }
-      for (let slab = await head.next(); slab; slab = await head.next()) yield slab;
+      for (let slab = await head.slabs.next(); slab; slab = await head.slabs.next()) yield slab;
       throwIfAborted(signal);
       head.load.close();
       open.shift();
