@@ -220,27 +220,37 @@ export function peekRecordHead(
   return { headBytes, payloadBytes };
 }
 
-/** The head in `bytes` (at least its length), if it is whole and belongs to this place. Nothing aliases `bytes`. */
-export function decodeRecordHead(
+/** What a scan needs of the head in `bytes` (at least its length), if it is whole and belongs to this place. Nothing aliases `bytes`. */
+export function decodeRecordEntry(
   bytes: Buffer,
   place: { readonly segmentId: Buffer; readonly offset: number },
-): RecordHead | undefined {
+): RecordEntry | undefined {
   const lengths = peekRecordHead(bytes);
   if (!lengths || lengths.headBytes > bytes.length) return undefined;
   const head = bytes.subarray(0, lengths.headBytes);
   if (!fits(head, CRC_AT.record)) return undefined;
   if (readSafe(head, 16) !== place.offset || !head.subarray(24, 40).equals(place.segmentId)) return undefined;
-  const writtenAtMs = readSafe(head, 56);
-  if (writtenAtMs === undefined) return undefined;
+  if (readSafe(head, 56) === undefined) return undefined;
   const itemAt = RECORD_HEADER_BYTES + head.readUInt16LE(48);
-  const tableAt = itemAt + head.readUInt16LE(50);
   const group = Buffer.from(head.subarray(RECORD_HEADER_BYTES, itemAt));
-  const item = Buffer.from(head.subarray(itemAt, tableAt));
-  const stored = new Uint32Array(blocksOf(lengths.payloadBytes));
-  for (let block = 0; block < stored.length; block += 1) stored[block] = head.readUInt32LE(tableAt + 4 * block);
-  const blockCrcs = masked(stored, { segmentId: place.segmentId, offset: place.offset, group, item });
+  const item = Buffer.from(head.subarray(itemAt, itemAt + head.readUInt16LE(50)));
+  return { offset: place.offset, ...lengths, group, item };
+}
+
+/** As `decodeRecordEntry`, with the rest and the table of CRCs. */
+export function decodeRecordHead(
+  bytes: Buffer,
+  place: { readonly segmentId: Buffer; readonly offset: number },
+): RecordHead | undefined {
+  const entry = decodeRecordEntry(bytes, place);
+  if (!entry) return undefined;
+  const { group, item, headBytes, payloadBytes } = entry;
   const { segmentId, offset } = place;
-  return { segmentId, offset, kind: head.readUInt16LE(6), ...lengths, writtenAtMs, group, item, blockCrcs };
+  const stored = new Uint32Array(blocksOf(payloadBytes));
+  const tableAt = headBytes - 4 * stored.length;
+  for (let block = 0; block < stored.length; block += 1) stored[block] = bytes.readUInt32LE(tableAt + 4 * block);
+  const blockCrcs = masked(stored, { segmentId, offset, group, item });
+  return { ...entry, segmentId, kind: bytes.readUInt16LE(6), writtenAtMs: readSafe(bytes, 56)!, blockCrcs };
 }
 
 export function encodeFooter(

@@ -3,7 +3,7 @@
 import type { DiskFile } from '../disk/disk.ts';
 import {
   decodeFooter,
-  decodeRecordHead,
+  decodeRecordEntry,
   decodeSegmentHeader,
   decodeTrailer,
   FOOTER_MAGIC,
@@ -144,10 +144,7 @@ async function entryAt(window: Window, segmentId: Buffer, offset: number): Promi
   const lengths = peekRecordHead(bytes);
   if (!lengths || offset + recordBytes(lengths) > window.sizeBytes) return undefined;
   if (lengths.headBytes > bytes.length) bytes = await window.at(offset, lengths.headBytes);
-  const head = decodeRecordHead(bytes, { segmentId, offset });
-  if (!head) return undefined;
-  const { headBytes, payloadBytes, group, item } = head;
-  return { offset, headBytes, payloadBytes, group, item };
+  return decodeRecordEntry(bytes, { segmentId, offset });
 }
 
 /** The next offset at or after `from` where a whole record of this segment begins: its id and offset cannot be chance. */
