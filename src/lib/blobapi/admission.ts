@@ -1,4 +1,5 @@
 // Who may be answered at all: requests at once, by client and in all; tokens; browsers that a foreign page sends.
+import type { IncomingMessage } from 'node:http';
 import type { SeekfsError } from '../base/errors.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Exchange } from './exchange.ts';
@@ -13,6 +14,15 @@ function hostName(host: string): string {
 
 /** An address, or a name that only this machine answers to. */
 const ADDRESS = /^(localhost|\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.%]+\])$/i;
+
+/** What node:http would refuse without a word. @throws usage (400, 417) */
+export function checkHead({ headers, httpVersion }: IncomingMessage): void {
+  // RFC 9112 §3.2.
+  if (headers.host === undefined && httpVersion === '1.1') throw new Refusal('usage', 'the Host header is missing');
+  const { expect } = headers;
+  if (expect === undefined || expect.toLowerCase() === '100-continue') return;
+  throw new Refusal('usage', 'the only expectation that is met is 100-continue', { status: 417 });
+}
 
 export class Admission {
   readonly #limits: Limits;

@@ -7,7 +7,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { SeekfsError } from '../base/errors.ts';
 import { Accounting, DEFAULT_REQUEST_LOG, type RequestLog } from './accounting.ts';
 import { isLoopback } from '../config/listen.ts';
-import { Admission } from './admission.ts';
+import { Admission, checkHead } from './admission.ts';
 import { Activity } from './activity.ts';
 import { answerClientError, answerError, publicError } from './answer-error.ts';
 import type { BlobApiDeps } from './deps.ts';
@@ -112,6 +112,7 @@ class BlobApi implements BlobServer {
     this.#limits = limits;
     this.#isTls = options.tls !== undefined;
     this.#server = createHttpServer(limits, options.tls, (request, response) => this.#onRequest(request, response));
+    this.#server.on('checkExpectation', (request, response) => this.#onRequest(request, response));
     this.#server.on('clientError', (error, socket) => {
       const isAnswering = [...this.#active].some((exchange) => exchange.request.socket === socket);
       answerClientError(error, socket as Socket, isAnswering);
@@ -245,6 +246,7 @@ class BlobApi implements BlobServer {
 
   async #answer(exchange: Exchange): Promise<void> {
     this.#admission.enter(exchange.client);
+    checkHead(exchange.request);
     const { url = '/', method } = exchange.request;
     if (url.length > this.#limits.urlBytesMax) {
       throw new Refusal('usage', `the URL is longer than ${this.#limits.urlBytesMax} bytes`, { status: 414 });
@@ -330,6 +332,8 @@ function createHttpServer(limits: Limits, tls: TlsFiles | undefined, listener: R
     keepAliveTimeout: limits.idleMsMax,
     connectionsCheckingInterval: Math.min(5000, limits.headMsMax),
     noDelay: true,
+    // Said in JSON by `checkHead`.
+    requireHostHeader: false,
   };
   let server: Server | TlsServer;
   try {
