@@ -5,7 +5,7 @@ import { SeekfsError } from '../lib/base/errors.ts';
 import { parseDurationMs, parseSizeBytes } from '../lib/base/units.ts';
 import { SETTINGS } from '../lib/config/schema.ts';
 import type { VersionSelector } from '../lib/manifest/types.ts';
-import { parseCount, parseVersion } from './values.ts';
+import { API_FLAGS, parseCount, parseVersion } from './values.ts';
 
 /** Bytes, from "4096", "64KiB", "8MiB". */
 export const sizeFlag = custom<number>({ helpValue: 'SIZE', parse: async (text) => parseSizeBytes(text) });
@@ -57,6 +57,13 @@ export const GLOBAL_FLAGS = {
   json: boolean({ helpGroup: 'GLOBAL', summary: 'one JSON document on stdout instead of text for people' }),
   stats: boolean({ helpGroup: 'GLOBAL', summary: 'one JSON line of counters on stderr at the end' }),
 };
+
+/** The bounds of `serve`, each a setting of [api]. */
+export const LIMIT_FLAGS = Object.fromEntries(
+  Object.entries(API_FLAGS)
+    .filter(([, key]) => SETTINGS[key].kind !== 'text')
+    .map(([flag, key]) => [flag, string({ helpGroup: 'LIMIT', helpValue: 'N', summary: SETTINGS[key].doc })]),
+);
 
 export const pageSizeFlag = sizeFlag({
   summary: 'page size, a power of two from 64KiB to 64MiB; default: cache.page_size_mib',

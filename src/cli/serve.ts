@@ -7,6 +7,8 @@ import { SeekfsError, wrapSystemError } from '../lib/base/errors.ts';
 import { isShown, type Logger, type LogLevel } from '../lib/base/log.ts';
 import { systemRandom } from '../lib/base/random.ts';
 import type { BlobApiDeps } from '../lib/blobapi/deps.ts';
+import { splitOrigins } from '../lib/blobapi/cors.ts';
+import { limitsOf } from '../lib/blobapi/limits.ts';
 import { refuseOpenAddress, startServer, type Credentials, type ServerOptions } from '../lib/blobapi/server.ts';
 import { readTokens } from '../lib/blobapi/tokens.ts';
 import { isWorker, runWorkers } from '../lib/blobapi/workers.ts';
@@ -113,6 +115,8 @@ async function serveHere(session: Session, flags: ServeFlags): Promise<void> {
     ...(await readCredentials(flags)),
     listen: config.api.listen,
     insecure: flags.insecure,
+    limits: limitsOf(config.settings),
+    corsOrigins: splitOrigins(config.settings.get('api.cors_origins')?.value as string | undefined),
     requestLog: { every: flags['log-requests'], slowMs: flags.slow },
   };
   const reload = async (): Promise<void> => {

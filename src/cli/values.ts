@@ -1,5 +1,6 @@
 // Values of flags and arguments, without oclif: what `cat` and `readv` parse for themselves where start-up counts.
 import { SeekfsError } from '../lib/base/errors.ts';
+import { API_SETTINGS } from '../lib/config/api-settings.ts';
 import type { SettingKey } from '../lib/config/schema.ts';
 import type { VersionSelector } from '../lib/manifest/types.ts';
 
@@ -46,12 +47,17 @@ export interface GlobalValues {
   readonly 'unsafe-publish'?: boolean | undefined;
 }
 
+/** Flags of `serve` for the settings of [api]: `--max-body-mib` is `api.max_body_mib`. */
+export const API_FLAGS = Object.fromEntries(
+  (Object.keys(API_SETTINGS) as (keyof typeof API_SETTINGS)[]).map((key) => [key.slice(4).replaceAll('_', '-'), key]),
+);
+
 /** Flags that are settings by another name; whichever of them a command has is laid over the configuration. */
-export const SETTING_FLAGS = {
+export const SETTING_FLAGS: Readonly<Record<string, SettingKey>> = {
   store: 'store.url',
   cache: 'cache.l2.segment_path',
   'log-level': 'log_level',
-  listen: 'api.listen',
   'require-checksums': 'read.require_checksums',
   'unsafe-publish': 'store.unsafe_publish',
-} as const satisfies Readonly<Record<string, SettingKey>>;
+  ...API_FLAGS,
+};

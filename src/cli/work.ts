@@ -12,8 +12,9 @@ import { SETTING_FLAGS, type GlobalValues } from './values.ts';
 /** The configuration as these flags make it. */
 export function configFrom(flags: GlobalValues, options: { readonly oneShot: boolean }): Promise<Config> {
   const given = new Map<SettingKey, FlagValue>();
+  const values = new Map<string, string | boolean | undefined>(Object.entries(flags));
   for (const [flag, key] of Object.entries(SETTING_FLAGS)) {
-    const value = flags[flag as keyof typeof SETTING_FLAGS];
+    const value = values.get(flag);
     if (value !== undefined) given.set(key, { flag: `--${flag}`, text: String(value) });
   }
   return loadConfig({ ...machineFacts(), configFile: flags.config, flags: given, oneShot: options.oneShot });

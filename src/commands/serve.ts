@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { boolean, string } from '@oclif/core/flags';
 import { SeekfsCommand } from '../cli/base-command.ts';
-import { countFlag, durationFlag } from '../cli/flags.ts';
+import { countFlag, durationFlag, GLOBAL_FLAGS, LIMIT_FLAGS } from '../cli/flags.ts';
 import { writeText } from '../cli/output.ts';
 import { serve } from '../cli/serve.ts';
 import type { GlobalValues } from '../cli/values.ts';
@@ -22,8 +22,13 @@ answers finish, a second signal ends it at once. SIGHUP reads the tokens and the
     '<%= config.bin %> serve --listen 0.0.0.0:7070 --tokens tokens.txt --tls-cert cert.pem --tls-key key.pem',
     '<%= config.bin %> serve --listen 127.0.0.1:0 --print-config',
   ];
+  static override baseFlags: typeof GLOBAL_FLAGS = { ...GLOBAL_FLAGS, ...LIMIT_FLAGS };
   static override flags = {
     listen: string({ helpValue: 'HOST:PORT', summary: 'address to listen on; port 0 takes a free one' }),
+    'cors-origins': string({
+      helpValue: 'ORIGIN,…',
+      summary: 'origins whose pages may read answers in a browser; default: none',
+    }),
     workers: countFlag({ min: 1, summary: 'processes that share the address; default: one a core, at most 4' }),
     tokens: string({ helpValue: 'FILE', summary: 'bearer tokens: lines of TOKEN NAMESPACE[,NAMESPACE…], * for all' }),
     insecure: boolean({ default: false, summary: 'listen on an address that others can reach, without tokens' }),

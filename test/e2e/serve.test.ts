@@ -83,6 +83,24 @@ test('it says where it listens, what it serves from, and a line that works', asy
   expect(await serve.stop()).toBe(0);
 });
 
+test('its bounds are flags and settings, and --print-config lists them', async () => {
+  const printed = await seekfs(
+    directory,
+    'serve',
+    '--print-config',
+    '--max-url-kib',
+    '2',
+    '--cors-origins',
+    'http://a.test',
+  );
+  expect(printed).toContain('max_url_kib = 2 # --max-url-kib\n');
+  expect(printed).toContain('cors_origins = "http://a.test" # --cors-origins\n');
+  expect(printed).toContain('max_body_mib = 4 # default\n');
+  serve = await startServe(directory, '--workers', '2', '--max-url-kib', '2', '--cors-origins', 'http://a.test');
+  const long = await ask(`${serve.url}/blob?ns=dev&path=${'x'.repeat(3000)}`, { headers: { origin: 'http://a.test' } });
+  expect([long.status, long.headers['access-control-allow-origin']]).toEqual([414, 'http://a.test']);
+});
+
 test('an address of others without tokens is exit 2', async () => {
   for (const workers of ['1', '2']) {
     const failure = startServe(directory, '--workers', workers, '--listen', '0.0.0.0:0');

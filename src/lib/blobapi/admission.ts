@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { SeekfsError } from '../base/errors.ts';
 import type { Metrics } from '../base/metrics.ts';
+import type { Cors } from './cors.ts';
 import type { Exchange } from './exchange.ts';
 import type { Limits } from './limits.ts';
 import { Refusal } from './refusal.ts';
@@ -72,10 +73,12 @@ export class Admission {
 
   /**
    * A page of another site can make its visitor's browser ask us. Without tokens the browser's word is all there is:
-   * cross-site requests are refused, and so is a name that was pointed at our address (DNS rebinding).
+   * cross-site requests are refused, and so is a name that was pointed at our address (DNS rebinding). Pages of origins
+   * that are listed may ask.
    * @throws usage (403, 421)
    */
-  checkBrowser(exchange: Exchange): void {
+  checkBrowser(exchange: Exchange, cors: Cors): void {
+    if (cors.allows(exchange.request)) return;
     const { headers } = exchange.request;
     if (headers['sec-fetch-site'] === 'cross-site') {
       throw this.#refuse('cross_site', new Refusal('usage', 'a page of another site may not ask', { status: 403 }));

@@ -29,6 +29,8 @@ export class Exchange {
   subject = '';
   /** The connection's end and the work's end, of which both are still to come. */
   pending = 2;
+  /** Fields of every answer, whatever it is. */
+  commonFields: RawHeaders | undefined;
   /** Bytes of the body that were handed to the network. */
   sentBytes = 0;
   /** Since when the client takes nothing of what we have for it; undefined while it does. */
@@ -65,6 +67,7 @@ export class Exchange {
   /** Status, header fields; the body follows with `send`. */
   head(status: number, headers: RawHeaders): void {
     headers.push('X-Request-Id', this.id);
+    if (this.commonFields) headers.push(...this.commonFields);
     this.response.writeHead(status, headers);
   }
 

@@ -1,5 +1,7 @@
-// Every bound of the server in one place, with its default. docs/blob-api.md lists exactly these; a test holds them together.
-import { KIB, MIB } from '../base/units.ts';
+// Every bound of the server in one place, and which setting it is. docs/blob-api.md lists exactly these; a test holds
+// them together.
+import type { ResolvedSettings } from '../config/config.ts';
+import { SETTINGS, type SettingKey } from '../config/schema.ts';
 
 export interface Limits {
   /** Request line and header fields together; more is 431. */
@@ -36,21 +38,33 @@ export interface Limits {
   readonly openVersionsMax: number;
 }
 
-export const DEFAULT_LIMITS: Limits = {
-  headerBytesMax: 16 * KIB,
-  urlBytesMax: 8 * KIB,
-  bodyBytesMax: 4 * MIB,
-  extentsMax: 16_384,
-  responseBytesMax: 256 * MIB,
-  rangesMax: 64,
-  connectionsMax: 20_000,
-  requestsMax: 4096,
-  requestsPerClientMax: 1024,
-  headMsMax: 15_000,
-  bodyMsMax: 60_000,
-  idleMsMax: 65_000,
-  writeStallMsMax: 30_000,
-  writeStallUnderPressureMsMax: 5000,
-  headAgeMsMax: 1000,
-  openVersionsMax: 64,
-};
+/** The key of the configuration that each bound is, which also has its default. */
+export const LIMIT_SETTINGS = {
+  headerBytesMax: 'api.max_header_kib',
+  urlBytesMax: 'api.max_url_kib',
+  bodyBytesMax: 'api.max_body_mib',
+  extentsMax: 'api.max_extents',
+  responseBytesMax: 'api.max_readv_mib',
+  rangesMax: 'api.max_ranges',
+  connectionsMax: 'api.max_connections',
+  requestsMax: 'api.max_requests',
+  requestsPerClientMax: 'api.max_client_requests',
+  headMsMax: 'api.header_timeout_ms',
+  bodyMsMax: 'api.body_timeout_ms',
+  idleMsMax: 'api.idle_timeout_ms',
+  writeStallMsMax: 'api.write_timeout_ms',
+  writeStallUnderPressureMsMax: 'api.pressed_write_timeout_ms',
+  headAgeMsMax: 'api.max_head_age_ms',
+  openVersionsMax: 'api.max_open_versions',
+} as const satisfies Readonly<Record<keyof Limits, SettingKey>>;
+
+/** The bounds that these settings make; what nobody set has its default. */
+export function limitsOf(settings: ResolvedSettings): Limits {
+  const limits: Record<string, number> = {};
+  for (const [name, key] of Object.entries(LIMIT_SETTINGS)) {
+    limits[name] = (settings.get(key)?.value as number | undefined) ?? SETTINGS[key].default;
+  }
+  return limits as unknown as Limits;
+}
+
+export const DEFAULT_LIMITS: Limits = limitsOf(new Map());

@@ -10,6 +10,7 @@ import { isLoopback } from '../config/listen.ts';
 import { Admission, checkHead } from './admission.ts';
 import { Activity } from './activity.ts';
 import { answerClientError, answerError, publicError } from './answer-error.ts';
+import { Cors } from './cors.ts';
 import type { BlobApiDeps } from './deps.ts';
 import { Exchange } from './exchange.ts';
 import { HintQueue } from './hints.ts';
@@ -42,6 +43,8 @@ export interface ServerOptions extends Credentials {
   /** Answer everybody on an address that others reach. */
   readonly insecure?: boolean | undefined;
   readonly limits?: Partial<Limits> | undefined;
+  /** Origins whose pages may read answers; "*" for all. */
+  readonly corsOrigins?: readonly string[] | undefined;
   readonly requestLog?: Partial<RequestLog> | undefined;
   /** Where this process is one of several: what the primary may ask of it. */
   readonly group?: { readonly onDrain: () => void; readonly onReload: () => void } | undefined;
@@ -67,11 +70,18 @@ const ACTIVITY_MAX = 200;
 
 /**
  * @throws usage when the address is others' to reach and there are no tokens, or cannot be listened on;
- * config_invalid when the certificate and key do not fit
+ * config_invalid when the certificate and key do not fit, or an origin is none
  */
 export async function startServer(deps: BlobApiDeps, options: ServerOptions): Promise<BlobServer> {
   refuseOpenAddress(options);
-  const api = new BlobApi(deps, options);
+  const cors = new Cors(options.corsOrigins ?? []);
+  if (cors.allowsAll && !options.tokens && options.insecure !== true) {
+    throw new SeekfsError(
+      'usage',
+      'api.cors_origins = "*" lets every page in a browser read all that is here: list origins, or give --tokens FILE',
+    );
+  }
+  const api = new BlobApi(deps, options, cors);
   await api.listen(options.listen);
   return api;
 }
@@ -90,6 +100,7 @@ const REQUEST_ID = /^[\w.:-]{1,64}$/;
 
 class BlobApi implements BlobServer {
   readonly #deps: BlobApiDeps;
+  readonly #cors: Cors;
   readonly #limits: Limits;
   readonly #service: Service;
   readonly #server: Server | TlsServer;
@@ -105,10 +116,11 @@ class BlobApi implements BlobServer {
   #onIdle: (() => void) | undefined;
   #requests = 0;
 
-  constructor(deps: BlobApiDeps, options: ServerOptions) {
+  constructor(deps: BlobApiDeps, options: ServerOptions, cors: Cors) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const { metrics, log, clock, memory } = deps;
     this.#deps = deps;
+    this.#cors = cors;
     this.#limits = limits;
     this.#isTls = options.tls !== undefined;
     this.#server = createHttpServer(limits, options.tls, (request, response) => this.#onRequest(request, response));
@@ -225,6 +237,7 @@ class BlobApi implements BlobServer {
       startedMs: clock.monotonicMs(),
       now: () => clock.monotonicMs(),
     });
+    exchange.commonFields = this.#cors.fields(request);
     this.#active.add(exchange);
     if (this.#closing) response.shouldKeepAlive = false;
     response.on('close', () => this.#onClose(exchange));
@@ -251,7 +264,14 @@ class BlobApi implements BlobServer {
     if (url.length > this.#limits.urlBytesMax) {
       throw new Refusal('usage', `the URL is longer than ${this.#limits.urlBytesMax} bytes`, { status: 414 });
     }
-    this.#admission.checkBrowser(exchange);
+    this.#admission.checkBrowser(exchange, this.#cors);
+    const preflight = this.#cors.preflight(exchange.request);
+    if (preflight) {
+      exchange.route = 'preflight';
+      exchange.head(204, preflight);
+      exchange.response.end();
+      return;
+    }
     const mark = url.indexOf('?');
     const route = findRoute(mark === -1 ? url : url.slice(0, mark), method);
     exchange.route = route.name;

@@ -2,6 +2,7 @@
 // The loader, `serve --print-config` and the test of docs/configuration.md all read it; nothing else names a key.
 import { LOG_LEVELS } from '../base/log.ts';
 import { GIB, KIB, MIB } from '../base/units.ts';
+import { API_SETTINGS } from './api-settings.ts';
 
 interface RowBase {
   /** What the setting does; the sentence of the documentation. */
@@ -174,12 +175,7 @@ export const SETTINGS = {
     defaultText: '`seekfs/l2` under the user’s cache directory',
     doc: 'directory of L2',
   },
-  'api.listen': {
-    kind: 'text',
-    default: '127.0.0.1:7070',
-    env: 'SEEKFS_LISTEN',
-    doc: 'address and port of `seekfs serve`; a host that is not loopback wants tokens or `--insecure`',
-  },
+  ...API_SETTINGS,
   's3.engine': {
     kind: 'choice',
     choices: ['sdk', 'undici'],

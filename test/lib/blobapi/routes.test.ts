@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { MIB } from '../../../src/lib/base/units.ts';
 import { ENDPOINTS, PARAMETERS } from '../../../src/lib/blobapi/endpoints.ts';
-import { DEFAULT_LIMITS } from '../../../src/lib/blobapi/limits.ts';
+import { LIMIT_SETTINGS } from '../../../src/lib/blobapi/limits.ts';
+import { SETTINGS, type SettingRow } from '../../../src/lib/config/schema.ts';
 import { ROUTES } from '../../../src/lib/blobapi/routes.ts';
 import { startServer, type BlobServer } from '../../../src/lib/blobapi/server.ts';
 import { ask as askUrl, errorOf, type Answer, type Ask } from '../../support/http.ts';
@@ -57,11 +58,14 @@ describe('the tables', () => {
       ([, name]) => name,
     );
     expect(parameters).toEqual(Object.keys(PARAMETERS));
-    const limits = [...DOCUMENT.matchAll(/^\| `(\w+)` +\| ([\d,]+) +\|/gm)].map(([, name, value]) => [
-      name,
-      Number(value!.replaceAll(',', '')),
-    ]);
-    expect(Object.fromEntries(limits)).toEqual(DEFAULT_LIMITS);
+    const limits = [...DOCUMENT.matchAll(/^\| `(api\.\w+)` +\| `(\d+)` +\|/gm)].map(([, key, value]) => [key, value]);
+    expect(limits).toEqual(
+      Object.values(LIMIT_SETTINGS).map((key) => {
+        const row: SettingRow = SETTINGS[key];
+        const inUnits = Number(row.default) / (row.kind === 'size' ? row.unitBytes : 1);
+        return [key, String(inUnits)];
+      }),
+    );
   });
 });
 
