@@ -1,13 +1,12 @@
 // A process that reads random ranges, over HTTP from `serve` or from a file, and prints the latencies' quantiles as JSON.
-// node random-reader.js '{"url"|"path", "fileBytes", "bytes", "clients", "reads", "seed"}'
+// node random-reader.js '{"url"|"path", "bytes", "clients", "offsets" | "fileBytes", "reads", "seed"}'
 import { open } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
 import { seededRandom } from './data.js';
 import { quantile } from './statistics.js';
 
 const options = JSON.parse(process.argv[2]);
-const { url, path, fileBytes, bytes, clients, reads, seed } = options;
-const random = seededRandom(seed);
+const { url, path, bytes, clients } = options;
 const agent = new Agent({ keepAlive: true, maxSockets: clients });
 
 /** @returns {Promise<number>} bytes received */
@@ -32,7 +31,14 @@ async function readFile(off, client) {
 }
 
 const latenciesMs = [];
-const offsets = Array.from({ length: reads }, () => Math.floor(random() * (fileBytes - bytes)));
+
+function randomOffsets({ fileBytes, reads, seed }) {
+  const random = seededRandom(seed);
+  return Array.from({ length: reads }, () => Math.floor(random() * (fileBytes - bytes)));
+}
+
+const offsets = options.offsets ?? randomOffsets(options);
+const reads = offsets.length;
 let next = 0;
 const startMs = performance.now();
 await Promise.all(

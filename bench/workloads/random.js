@@ -1,12 +1,12 @@
 // (b) and (d) Random reads of one file on an S3 server: `serve` against s3fs and rclone mount with their caches, warm
 // and cold, with the requests that each sends.
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { startCountingProxy } from '../harness/counting-proxy.js';
 import { seededRandom, writeSeededFile } from '../harness/data.js';
 import { alternate, ratioOf } from '../harness/pairs.js';
 import { mountRclone, mountS3fs, s3Origin } from '../harness/peers.js';
 import { quote, run } from '../harness/process.js';
+import { readAtRandom as readProcess } from '../harness/reading.js';
 import { Seekfs } from '../harness/seekfs.js';
 import { median } from '../harness/statistics.js';
 
@@ -14,15 +14,9 @@ export const title = 'random reads of a 128 MiB file on an S3 server: serve, s3f
 
 const BYTES = 128 * 2 ** 20;
 const KEY = 'namespaces/dev/files/big.bin';
-const READER = fileURLToPath(new URL('../harness/random-reader.js', import.meta.url));
 const COLD_READS = 100;
 
-/** @returns {Promise<{ p50Ms: number, p95Ms: number, p99Ms: number, readsPerSecond: number }>} */
-async function readAtRandom(options) {
-  const env = { ...process.env, UV_THREADPOOL_SIZE: '16' };
-  const text = JSON.stringify({ fileBytes: BYTES, seed: 1, ...options });
-  return JSON.parse((await run(`${quote(process.execPath)} ${quote(READER)} ${quote(text)}`, { env })).stdout);
-}
+const readAtRandom = (options) => readProcess({ fileBytes: BYTES, seed: 1, ...options });
 
 export async function measure({ directory, pairs, row, part }) {
   const origin = await s3Origin('seekfs-bench-random');
