@@ -10,6 +10,17 @@ export function rangeEnd(range: ByteRange): number {
   return range.off + range.len;
 }
 
+/** The bytes of the ranges by ascending offset: what overlaps or touches is one range, empty ones are gone. */
+export function mergeRanges(ranges: readonly ByteRange[]): ByteRange[] {
+  const merged: { off: number; len: number }[] = [];
+  for (const { off, len } of ranges.filter((range) => range.len > 0).sort((a, b) => a.off - b.off)) {
+    const last = merged.at(-1);
+    if (last && off <= rangeEnd(last)) last.len = Math.max(rangeEnd(last), off + len) - last.off;
+    else merged.push({ off, len });
+  }
+  return merged;
+}
+
 /** A whole number of bytes that is exact in a double. */
 export function isByteCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;

@@ -1,6 +1,6 @@
 // POST /hints: what will be read soon, fetched behind demand reads, one hint after the other: the higher priority first,
 // then the earlier one. A hint of a later epoch makes those of earlier epochs that have not begun pointless.
-import { clipRange } from '../base/byte-range.ts';
+import { clipRange, mergeRanges } from '../base/byte-range.ts';
 import type { Clock } from '../base/clock.ts';
 import { SeekfsError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -22,15 +22,17 @@ interface Job {
   readonly untilMs: number;
 }
 
-/** @throws path_not_found, range_not_satisfiable */
+/**
+ * A window's ranges in the order of the file: a loader names the samples of a shuffled epoch in its own order, and one GET
+ * can bring only neighbours.
+ * @throws path_not_found, range_not_satisfiable
+ */
 async function targetsOf(version: PinnedVersion, hint: Hint): Promise<WarmTarget[]> {
   const targets: WarmTarget[] = [];
   for (const { path, ranges } of hint.windows) {
     const entry = await version.lookup(path);
-    for (const asked of ranges) {
-      const range = clipRange(asked, entry.sizeBytes);
-      if (range.len > 0) targets.push({ entry, range });
-    }
+    const asked = ranges.map((range) => clipRange(range, entry.sizeBytes));
+    for (const range of mergeRanges(asked)) targets.push({ entry, range });
   }
   return targets;
 }

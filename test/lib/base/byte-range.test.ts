@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { clipRange, isByteCount, rangeEnd } from '../../../src/lib/base/byte-range.ts';
+import { clipRange, isByteCount, mergeRanges, rangeEnd } from '../../../src/lib/base/byte-range.ts';
 
 test.each([
   [0, true],
@@ -41,5 +41,21 @@ describe('clipRange', () => {
     (request) => {
       expect(() => clipRange(request, 10)).toThrow(expect.objectContaining({ code: 'usage' }) as Error);
     },
+  );
+});
+
+test('merged ranges hold the same bytes in order, and no two of them touch', () => {
+  const range = fc.record({ off: fc.nat(40), len: fc.nat(12) });
+  fc.assert(
+    fc.property(fc.array(range, { maxLength: 12 }), (ranges) => {
+      const bytesOf = (some: readonly { off: number; len: number }[]): Set<number> =>
+        new Set(some.flatMap(({ off, len }) => Array.from({ length: len }, (_, index) => off + index)));
+      const merged = mergeRanges(ranges);
+      expect(bytesOf(merged)).toEqual(bytesOf(ranges));
+      for (const [index, each] of merged.entries()) {
+        expect(each.len).toBeGreaterThan(0);
+        if (index > 0) expect(each.off).toBeGreaterThan(rangeEnd(merged[index - 1]!));
+      }
+    }),
   );
 });
