@@ -26,7 +26,8 @@ test('the script of `seekfs autocomplete` completes commands and their flags in 
     for typed in "$@"; do
       COMP_WORDS=(seekfs $typed) COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)) COMPREPLY=()
       "$function"
-      echo "$typed: \${COMPREPLY[*]}"
+      # Readline shows each only once.
+      echo "$typed:" $(printf '%s\\n' "\${COMPREPLY[@]}" | sort -u)
     done`;
   const { stdout } = await promisify(execFile)('bash', ['-c', script, 'bash', ...TYPED], {
     env: { PATH: `${join(root, 'bin')}:${process.env['PATH']}`, HOME: root },
