@@ -14,12 +14,13 @@ class Interruption {
     return this.#controller.signal;
   }
 
-  listen(): void {
+  /** `leave` ends the process with a status. */
+  listen(leave: (status: number) => void): void {
     for (const name of ['SIGINT', 'SIGTERM'] as const) {
       process.on(name, () => {
-        if (this.signal.aborted) process.exit(INTERRUPTED_STATUS);
+        if (this.signal.aborted) leave(INTERRUPTED_STATUS);
         this.abort(new SeekfsError('interrupted', 'interrupted'));
-        setTimeout(() => process.exit(INTERRUPTED_STATUS), this.graceMs).unref();
+        setTimeout(() => leave(INTERRUPTED_STATUS), this.graceMs).unref();
       });
     }
   }

@@ -18,6 +18,7 @@ const OPTIONS = {
   'log-level': { type: 'string' },
   json: { type: 'boolean' },
   stats: { type: 'boolean' },
+  progress: { type: 'boolean' },
   'require-checksums': { type: 'boolean' },
   off: { type: 'string' },
   len: { type: 'string' },
@@ -30,12 +31,19 @@ export function leanCommand(argv: readonly string[]): (() => Promise<void>) | un
   const [id, ...rest] = argv;
   if (id !== 'cat' && id !== 'readv') return undefined;
   try {
-    const { values, positionals } = parseArgs({ args: rest, options: OPTIONS, allowPositionals: true, strict: true });
+    const { values, positionals } = parseArgs({
+      args: rest,
+      options: OPTIONS,
+      allowPositionals: true,
+      allowNegative: true,
+      strict: true,
+    });
     const { at, off, len, ...others } = values;
+    if ([others.json, others.stats, others['require-checksums']].includes(false)) return undefined;
     if (!LOG_LEVELS.has(others['log-level'])) return undefined;
     const flags: GlobalValues = { ...others, at: at === undefined ? undefined : parseVersion(at) };
     const start = (work: (session: Session) => Promise<void>) => (): Promise<void> =>
-      runSession(flags, () => configFrom(flags, { oneShot: true }), work);
+      runSession(flags, () => configFrom(flags, { oneShot: true, readsOnce: id === 'cat' }), work);
     if (id === 'cat') {
       const [ns, path, tooMany] = positionals;
       if (ns === undefined || path === undefined || tooMany !== undefined) return undefined;

@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../lib/base/errors.ts';
 import type { LoadOptions } from '../lib/config/load.ts';
 
-export function machineFacts(): Omit<LoadOptions, 'configFile' | 'flags' | 'oneShot'> {
+export function machineFacts(): Omit<LoadOptions, 'configFile' | 'flags' | 'oneShot' | 'readsOnce'> {
   return {
     env: process.env,
     workingDirectory: process.cwd(),

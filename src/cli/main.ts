@@ -6,8 +6,9 @@ import { ERROR_TABLE, type SeekfsError } from '../lib/base/errors.ts';
 import { commandFirst } from './argument-order.ts';
 import { ClosedOutput, interruption } from './interrupt.ts';
 import { leanCommand } from './lean-start.ts';
-import { drained, outputError } from './output.ts';
+import { drained } from './output.ts';
 import { errorDocument, errorLine, isQuietExit, toSeekfsError, wantsJson } from './report.ts';
+import { leave, onStdoutFailure, openedStdout, stdout } from './stdout.ts';
 
 /** Commands whose stdout carries bytes of files: even their JSON errors go to stderr. */
 const BYTE_COMMANDS: ReadonlySet<string> = new Set(['cat', 'readv']);
@@ -15,25 +16,25 @@ const BYTE_COMMANDS: ReadonlySet<string> = new Set(['cat', 'readv']);
 /** Runs the command line and ends the process with its status. `importMetaUrl` tells oclif where the package is. */
 export async function run(words: string[], importMetaUrl: string): Promise<never> {
   const argv = commandFirst(words);
-  process.stdout.on('error', (error) => {
-    const meaning = outputError(error);
+  onStdoutFailure((error) => {
     // Nobody reads any more: fetches that are on their way stop too.
-    if (meaning instanceof ClosedOutput) interruption.abort(meaning);
+    if (error instanceof ClosedOutput) interruption.abort(error);
     // At once: oclif listens too, and would throw it past everybody.
-    else process.exit(failOn(process.stderr, meaning, argv));
+    else void leave(failOn(process.stderr, error, argv));
   });
   process.stderr.on('error', () => undefined);
   // The AWS SDK's notice about old versions of Node is for its users, who are not the users of this command.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
-  interruption.listen();
+  interruption.listen((status) => void leave(status));
   // Nothing is left that could go on, and yet the work has no end: Node would leave with 13, which means corrupt here.
-  process.once('beforeExit', () => process.exit(fail(new Error('the work stopped without an end'), argv)));
+  process.once('beforeExit', () => void leave(fail(new Error('the work stopped without an end'), argv)));
   const status = await runCommand(argv, importMetaUrl);
   // Who was interrupted does not wait for a reader of stdout who takes nothing.
-  if (!interruption.signal.aborted) await drained(process.stdout);
+  const out = openedStdout();
+  if (out && !interruption.signal.aborted) await drained(out);
   await drained(process.stderr);
   // Idle sockets of pools must not keep a command from ending.
-  process.exit(status);
+  return leave(status);
 }
 
 async function runCommand(argv: string[], importMetaUrl: string): Promise<number> {
@@ -41,6 +42,8 @@ async function runCommand(argv: string[], importMetaUrl: string): Promise<number
     const lean = leanCommand(argv);
     if (lean) await lean();
     else {
+      // oclif writes to it.
+      stdout();
       const { run: runOclif } = await import('@oclif/core/run');
       // No plugins but our own: oclif would look for a user's in the data directory.
       await runOclif(argv, { root: fileURLToPath(importMetaUrl), userPlugins: false });
@@ -55,7 +58,7 @@ async function runCommand(argv: string[], importMetaUrl: string): Promise<number
 
 function fail(thrown: unknown, argv: readonly string[]): number {
   const isBytes = BYTE_COMMANDS.has(argv[0] ?? '');
-  return failOn(isBytes ? process.stderr : process.stdout, toSeekfsError(thrown), argv);
+  return failOn(isBytes ? process.stderr : stdout(), toSeekfsError(thrown), argv);
 }
 
 /** Says on stderr, or as a document on `out`, what failed. Returns the exit status. */

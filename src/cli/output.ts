@@ -8,13 +8,16 @@ import { ClosedOutput } from './interrupt.ts';
 /** Slabs that are written with one system call; one write is on its way while the next is read. */
 const BATCH_SLABS = 16;
 
+/** Resolves when the bytes have left, or are sure to; their memory is free then. One call at a time. */
+export type WriteBytes = (buffers: readonly Uint8Array[]) => Promise<void>;
+
 /**
  * Writes and releases every slab. Memory held: two batches at most. An aborted signal ends the wait for a reader who
  * takes nothing; what is on its way then is released when it is written, or never, with the process.
  * @throws ClosedOutput when the reader of `out` is gone; disk_full and the like when it is a file that takes no more
  */
 export async function writeSlabs(
-  out: Writable,
+  write: WriteBytes,
   slabs: AsyncIterable<Slab>,
   options: { readonly signal?: AbortSignal; readonly onProgress?: (doneBytes: number) => void } = {},
 ): Promise<void> {
@@ -31,7 +34,7 @@ export async function writeSlabs(
       for (const slab of full) slab.release();
       throw error;
     }
-    writing = unlessAborted(writeBatch(out, full), signal);
+    writing = unlessAborted(writeBatch(write, full), signal);
     // A failure is seen by the next `await writing`; until then it must not count as unhandled.
     writing.catch(() => undefined);
   };
@@ -49,27 +52,35 @@ export async function writeSlabs(
   }
 }
 
-async function writeBatch(out: Writable, batch: readonly Slab[]): Promise<void> {
+async function writeBatch(write: WriteBytes, batch: readonly Slab[]): Promise<void> {
   if (batch.length === 0) return;
   try {
-    await new Promise<void>((resolve, reject) => {
-      out.cork();
-      for (const [index, slab] of batch.entries()) {
-        const isLast = index === batch.length - 1;
-        out.write(slab.bytes, (error) => {
-          if (error) reject(outputError(error));
-          else if (isLast) resolve();
-        });
-      }
-      out.uncork();
-    });
+    await write(batch.map((slab) => slab.bytes));
+  } catch (error) {
+    throw outputError(error);
   } finally {
     for (const slab of batch) slab.release();
   }
 }
 
+/** Bytes into a stream, several buffers with one system call. */
+export function streamWriter(out: Writable): WriteBytes {
+  return (buffers) =>
+    new Promise<void>((resolve, reject) => {
+      out.cork();
+      for (const [index, buffer] of buffers.entries()) {
+        const isLast = index === buffers.length - 1;
+        out.write(buffer, (error) => {
+          if (error) reject(error);
+          else if (isLast) resolve();
+        });
+      }
+      out.uncork();
+    });
+}
+
 /** What it means that stdout takes no more: nobody reads it (`head` has enough), or the bytes have no place. */
-export function outputError(error: Error): ClosedOutput | SeekfsError {
+export function outputError(error: unknown): ClosedOutput | SeekfsError {
   const code = systemErrorCode(error);
   if (code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED') return new ClosedOutput();
   return wrapSystemError(error, 'write to stdout');

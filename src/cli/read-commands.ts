@@ -3,6 +3,7 @@ import { clipRange } from '../lib/base/byte-range.ts';
 import type { Extent } from '../lib/read/reader.ts';
 import { writeSlabs } from './output.ts';
 import type { Session } from './session.ts';
+import { byteOutput } from './stdout.ts';
 
 export interface CatRequest {
   readonly ns: string;
@@ -13,12 +14,14 @@ export interface CatRequest {
 }
 
 export async function cat({ seekfs, pin, signal, progress }: Session, request: CatRequest): Promise<void> {
+  // First, so that a reader who goes away is seen whatever the work waits for.
+  const write = byteOutput();
   const version = await pin(request.ns);
   const entry = await version.lookup(request.path);
   const range = clipRange(request, entry.sizeBytes);
   if (range.len === 0) return;
   const reader = await seekfs.reader();
-  await writeSlabs(process.stdout, reader.stream(version, entry, range, { signal }), {
+  await writeSlabs(write, reader.stream(version, entry, range, { signal }), {
     signal,
     onProgress: (doneBytes) => progress.update({ doneBytes, totalBytes: range.len }),
   });
@@ -28,9 +31,11 @@ export async function readv(
   { seekfs, pin, signal, progress }: Session,
   request: { readonly ns: string; readonly extents: readonly Extent[] },
 ): Promise<void> {
+  // First, so that a reader who goes away is seen whatever the work waits for.
+  const write = byteOutput();
   const version = await pin(request.ns);
   const reader = await seekfs.reader();
-  await writeSlabs(process.stdout, reader.readv(version, request.extents, { signal }), {
+  await writeSlabs(write, reader.readv(version, request.extents, { signal }), {
     signal,
     onProgress: (doneBytes) => progress.update({ doneBytes }),
   });

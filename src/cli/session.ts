@@ -10,6 +10,7 @@ import { interruption } from './interrupt.ts';
 import { writeText } from './output.ts';
 import type { Progress } from './progress.ts';
 import { oneLine } from './report.ts';
+import { stdout } from './stdout.ts';
 
 export interface Session {
   readonly config: Config;
@@ -79,10 +80,10 @@ export async function openSession(config: Config, flags: GlobalValues): Promise<
       if (!isJson) process.stderr.write(`${text}\n`);
     },
     print: async (text) => {
-      if (!isJson) await writeText(process.stdout, text);
+      if (!isJson) await writeText(stdout(), text);
     },
     document: async (value) => {
-      if (isJson) await writeText(process.stdout, `${JSON.stringify(value)}\n`);
+      if (isJson) await writeText(stdout(), `${JSON.stringify(value)}\n`);
     },
     setStatus: (code) => {
       process.exitCode = ERROR_TABLE[code].exitStatus;

@@ -1,6 +1,6 @@
 // What every command does around its work: the configuration from its flags, one session, counters at the end.
 import type { Config } from '../lib/config/config.ts';
-import { loadConfig } from '../lib/config/load.ts';
+import { loadConfig, type LoadOptions } from '../lib/config/load.ts';
 import type { FlagValue } from '../lib/config/resolve.ts';
 import type { SettingKey } from '../lib/config/schema.ts';
 import { machineFacts } from './machine.ts';
@@ -9,15 +9,17 @@ import { pricePer1000Gets } from './price.ts';
 import { statsLine } from './stats.ts';
 import { SETTING_FLAGS, type GlobalValues } from './values.ts';
 
+export type Lifetime = Pick<LoadOptions, 'oneShot' | 'readsOnce'>;
+
 /** The configuration as these flags make it. */
-export function configFrom(flags: GlobalValues, options: { readonly oneShot: boolean }): Promise<Config> {
+export function configFrom(flags: GlobalValues, lifetime: Lifetime): Promise<Config> {
   const given = new Map<SettingKey, FlagValue>();
   const values = new Map<string, string | boolean | undefined>(Object.entries(flags));
   for (const [flag, key] of Object.entries(SETTING_FLAGS)) {
     const value = values.get(flag);
     if (value !== undefined) given.set(key, { flag: `--${flag}`, text: String(value) });
   }
-  return loadConfig({ ...machineFacts(), configFile: flags.config, flags: given, oneShot: options.oneShot });
+  return loadConfig({ ...machineFacts(), configFile: flags.config, flags: given, ...lifetime });
 }
 
 /** Opens a session, does the work in it and closes it, whatever happens; `--stats` prints its line even then. */

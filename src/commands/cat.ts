@@ -17,6 +17,8 @@ export default class Cat extends SeekfsCommand {
     'require-checksums': requireChecksumsFlag,
   };
 
+  protected override readonly lifetime = { oneShot: true, readsOnce: true };
+
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Cat);
     const { ns, path } = args;

@@ -4,6 +4,7 @@ import { Demo, type DemoStep } from '../cli/demo.ts';
 import { interruption } from '../cli/interrupt.ts';
 import { writeText } from '../cli/output.ts';
 import { formatDuration } from '../lib/base/units.ts';
+import { stdout } from '../cli/stdout.ts';
 
 export default class DemoCommand extends SeekfsCommand {
   static override summary =
@@ -28,7 +29,7 @@ came back with the source and says how long it took.`;
       },
     });
     const elapsedMs = performance.now() - startedMs;
-    if (flags.json) await writeText(process.stdout, `${JSON.stringify({ steps, elapsed_ms: elapsedMs })}\n`);
+    if (flags.json) await writeText(stdout(), `${JSON.stringify({ steps, elapsed_ms: elapsedMs })}\n`);
     else process.stderr.write(`all ${steps.length} steps verified in ${formatDuration(elapsedMs)}\n`);
   }
 }

@@ -23,6 +23,8 @@ there with the right bytes are not fetched again; what an interrupted run left i
   static override strict = false;
   static override flags = { 'require-checksums': requireChecksumsFlag };
 
+  protected override readonly lifetime = { oneShot: true, readsOnce: true };
+
   async run(): Promise<void> {
     const { args, argv, flags } = await this.parse(Get);
     const names = (argv as string[]).slice(1);

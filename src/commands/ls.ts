@@ -5,6 +5,7 @@ import { SeekfsCommand } from '../cli/base-command.ts';
 import { nsArg } from '../cli/arguments.ts';
 import { writeJsonList } from '../cli/output.ts';
 import { listingLine } from '../cli/tables.ts';
+import { stdout } from '../cli/stdout.ts';
 
 const CHUNK_CHARS = 64 * 1024;
 
@@ -23,7 +24,7 @@ export default class Ls extends SeekfsCommand {
       const entries = version.list({ prefix: args.prefix });
       if (isJson) {
         const head = { ns: args.ns, version: version.version, digest: version.digest };
-        await writeJsonList(process.stdout, { head, name: 'files', items: entries }, ({ path, sizeBytes, hash }) => ({
+        await writeJsonList(stdout(), { head, name: 'files', items: entries }, ({ path, sizeBytes, hash }) => ({
           path,
           size: sizeBytes,
           hash,

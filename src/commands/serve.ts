@@ -10,6 +10,7 @@ import { isWorker } from '../lib/blobapi/workers.ts';
 import type { Config } from '../lib/config/config.ts';
 import { printConfig } from '../lib/config/print.ts';
 import { shareConfig } from '../lib/config/share.ts';
+import { stdout } from '../cli/stdout.ts';
 
 const WORKERS_DEFAULT_MAX = 4;
 
@@ -39,7 +40,7 @@ answers finish, a second signal ends it at once. SIGHUP reads the tokens and the
     drain: durationFlag({ default: 10_000, summary: 'how long running answers may take at the end' }),
     'print-config': boolean({ summary: 'print the configuration and where each value came from, and end' }),
   };
-  protected override readonly oneShot = false;
+  protected override readonly lifetime = { oneShot: false };
   #workers = 1;
 
   protected override async loadConfig(flags: GlobalValues): Promise<Config> {
@@ -51,7 +52,7 @@ answers finish, a second signal ends it at once. SIGHUP reads the tokens and the
     const { flags } = await this.parse(Serve);
     if (flags['print-config']) {
       const { settings } = await this.loadConfig(flags);
-      return writeText(process.stdout, printConfig(settings));
+      return writeText(stdout(), printConfig(settings));
     }
     this.#workers = flags.workers ?? Math.min(availableParallelism(), WORKERS_DEFAULT_MAX);
     await this.work(flags, (session) => serve(session, { ...flags, workers: this.#workers }));

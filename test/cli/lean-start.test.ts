@@ -7,6 +7,8 @@ test.each([
   ['cat dev a.bin --off 1MiB --len 4096 --at 3 --stats --json --cache /c --store file:///s --log-level info'],
   ['cat --off=4KiB dev a.bin --require-checksums --config x.toml'],
   ['cat dev -- --help'],
+  ['cat dev a.bin --no-progress'],
+  ['cat dev a.bin --progress'],
   ['readv dev a.bin:0:1 b.bin:8MiB:1 --at v-3'],
 ])('%s goes the short way', (line) => {
   expect(leanCommand(line.split(' '))).toBeTypeOf('function');
@@ -23,7 +25,9 @@ test.each([
   ['cat dev a.bin --off 1parsec'],
   ['cat dev a.bin --at three'],
   ['cat dev a.bin --log-level loud'],
-  ['cat dev a.bin --progress'],
+  ['cat dev a.bin --no-stats'],
+  ['cat dev a.bin --no-json'],
+  ['cat dev a.bin --no-at'],
   ['cat dev a.bin --via http://127.0.0.1:1'],
   ['readv dev'],
   ['readv dev --file -'],

@@ -2,7 +2,7 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { ClosedOutput } from '../../src/cli/interrupt.ts';
-import { writeJsonList, writeSlabs } from '../../src/cli/output.ts';
+import { streamWriter, writeJsonList, writeSlabs } from '../../src/cli/output.ts';
 import { MemoryGovernor, SLAB_BYTES, type Slab } from '../../src/lib/base/memory.ts';
 
 const GOVERNOR_SLABS = 64;
@@ -27,7 +27,7 @@ test('all bytes arrive in order, and every slab comes back', async () => {
       setImmediate(done);
     },
   });
-  await writeSlabs(out, numbered(memory, 1000));
+  await writeSlabs(streamWriter(out), numbered(memory, 1000));
   const bytes = Buffer.concat(written);
   expect(bytes.length).toBe(100_000);
   expect(bytes.every((byte, index) => byte === Math.floor(index / 100) % 251)).toBe(true);
@@ -41,7 +41,7 @@ test('a writer that does not take anything holds at most a few batches back', as
     write: (_chunk, _encoding, done) => void blocked.push(done),
     writev: (_chunks, done) => void blocked.push(done),
   });
-  const done = writeSlabs(out, numbered(memory, 1000));
+  const done = writeSlabs(streamWriter(out), numbered(memory, 1000));
   await new Promise((resolve) => setImmediate(resolve));
   const heldSlabs = memory.inUseBytes / SLAB_BYTES;
   expect(heldSlabs).toBeGreaterThan(0);
@@ -70,7 +70,7 @@ test('a reader that goes away ends it with ClosedOutput, stops the source and le
     },
   });
   out.on('error', () => undefined);
-  await expect(writeSlabs(out, source())).rejects.toBeInstanceOf(ClosedOutput);
+  await expect(writeSlabs(streamWriter(out), source())).rejects.toBeInstanceOf(ClosedOutput);
   expect(isStopped).toBe(true);
   expect(memory.inUseBytes).toBe(0);
 });
@@ -83,7 +83,7 @@ test('an interruption ends the wait for a reader who takes nothing', async () =>
     writev: (_chunks, done) => void blocked.push(done),
   });
   const interruption = new AbortController();
-  const done = writeSlabs(out, numbered(memory, 1000), { signal: interruption.signal });
+  const done = writeSlabs(streamWriter(out), numbered(memory, 1000), { signal: interruption.signal });
   await new Promise((resolve) => setImmediate(resolve));
   expect(blocked).not.toEqual([]);
   interruption.abort();
@@ -97,7 +97,7 @@ test('a source that fails in the middle passes its error on and leaves no slab',
     throw new Error('page_corrupt');
   }
   const out = new Writable({ write: (_chunk, _encoding, done) => done() });
-  await expect(writeSlabs(out, source())).rejects.toThrow('page_corrupt');
+  await expect(writeSlabs(streamWriter(out), source())).rejects.toThrow('page_corrupt');
   expect(memory.inUseBytes).toBe(0);
 });
 

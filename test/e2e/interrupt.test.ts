@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/lib/base/random.ts';
 import { MIB } from '../../src/lib/base/units.ts';
 import { Cli, outcomeOf, snapshot } from '../support/cli.ts';
+import { NamedPipe } from '../support/named-pipe.ts';
 import { freshBucket, s3Peer } from '../support/peers.ts';
 import { StallingProxy } from '../support/stalling-proxy.ts';
 
@@ -34,6 +35,17 @@ describe('on the embedded store', () => {
     const [code] = (await once(child, 'exit')) as [number | null];
     expect(code).toBe(130);
     child.stdout!.destroy();
+  });
+
+  test.each(['SIGINT', 'SIGTERM'] as const)('%s ends a cat into a pipe that nobody reads with 130', async (signal) => {
+    using pipe = await NamedPipe.create();
+    const child = cli.spawn(['cat', 'dev', 'big.bin'], { stdout: pipe.writeEnd });
+    const ended = outcomeOf(child);
+    // It goes on to write, and hangs in a full pipe.
+    await until(async () => pipe.take().length > 0);
+    child.kill(signal);
+    const { status, stderr } = await ended;
+    expect({ status, stderr }).toEqual({ status: 130, stderr: 'error: interrupted\n' });
   });
 
   test('a reader that goes away ends cat quietly, and it did not read on', async () => {
@@ -89,6 +101,21 @@ describe.skipIf(!peer)('on an S3 server that stalls in the middle of an object',
   });
 
   afterAll(() => proxy?.close());
+
+  test('a reader that goes away while the store stalls ends cat at once, and quietly', async () => {
+    // No byte comes, so there is no write that could fail.
+    proxy.stallAfter(0);
+    const stalled = proxy.stalled();
+    using pipe = await NamedPipe.create();
+    const cache = ['--cache', join(cli.root, 'cache-of-cat')];
+    const child = cli.spawn(['cat', 'dev', 'big.bin', '--at', '1', ...cache], { ...stalling, stdout: pipe.writeEnd });
+    const ended = outcomeOf(child);
+    pipe.close(pipe.writeEnd);
+    await stalled;
+    pipe.close(pipe.readEnd);
+    const { status, stderr } = await ended;
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  });
 
   test('Ctrl-C ends a get with 130; the file is not there, and the next get goes on from what is', async () => {
     proxy.stallAfter(18 * MIB);

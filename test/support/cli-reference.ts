@@ -38,7 +38,8 @@ const INTRODUCTION = `# The command line
 - Long commands show a progress bar where stderr is a terminal: bytes, rate, time left, GETs.
 - A command without \`--at\` reads HEAD once, at its start, and stays with the version that it finds.
 - Ctrl-C (or SIGTERM) stops within a second, leaves nothing half-written and exits with 130; a second one ends the process at
-  once. A reader of stdout that goes away (\`| head -c 10\`) ends \`cat\` and \`readv\` quietly, with 0.
+  once. A reader of stdout that goes away (\`| head -c 10\`) ends \`cat\` and \`readv\` quietly, with 0: also while they wait for the
+  store, where stdout is a pipe. Any other failure to write to stdout is an error.
 - A cache directory that is read-only, full or broken costs a warning; the command reads through to the store.
 - Sizes are bytes or a number with a unit (\`64KiB\`, \`8MiB\`; \`K\`, \`M\`, \`G\`, \`T\` are powers of 1024); durations have a
   unit (\`250ms\`, \`30s\`, \`12h\`, \`7d\`); a version is \`3\`, \`v3\`, \`v-3\` or \`3@sha256:…\` with the digest that it must have.

@@ -19,7 +19,7 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
   readonly input?: string | Buffer | undefined;
-  /** A descriptor in place of the pipe. */
+  /** A descriptor instead of a pipe of Node's, which is a socket. */
   readonly stdout?: number | undefined;
 }
 

@@ -5,6 +5,7 @@ import { writeJsonList } from '../../cli/output.ts';
 import { plural } from '../../cli/tables.ts';
 import { formatBytes } from '../../lib/base/units.ts';
 import { diffVersions, type Difference } from '../../lib/manifest/history.ts';
+import { stdout } from '../../cli/stdout.ts';
 
 const SIGNS = { added: '+', removed: '-', changed: '~' } as const;
 
@@ -20,7 +21,7 @@ export default class ManifestDiff extends SeekfsCommand {
       const differences = diffVersions(await open(args.a), await open(args.b));
       if (isJson) {
         const head = { ns: args.ns, a: args.a, b: args.b };
-        await writeJsonList(process.stdout, { head, name: 'differences', items: differences }, toJson);
+        await writeJsonList(stdout(), { head, name: 'differences', items: differences }, toJson);
         return;
       }
       const sums = { added: { files: 0, bytes: 0 }, removed: { files: 0, bytes: 0 }, changed: { files: 0, bytes: 0 } };

@@ -6,6 +6,7 @@ import { writeJsonList } from '../../cli/output.ts';
 import { bytesForPeople, listingLine, sheet, table, timestamp } from '../../cli/tables.ts';
 import { encodeEntry } from '../../lib/manifest/entry-json.ts';
 import type { FileEntry, PinnedVersion } from '../../lib/manifest/types.ts';
+import { stdout } from '../../cli/stdout.ts';
 
 const hex = (crc: number | undefined): string =>
   crc === undefined ? 'none' : `0x${crc.toString(16).padStart(8, '0')}`;
@@ -39,7 +40,7 @@ export default class ManifestShow extends SeekfsCommand {
           created_at: header.createdAtS,
         };
         const list = { head, name: 'files', items: version.list() };
-        await writeJsonList(process.stdout, list, (entry): unknown => JSON.parse(encodeEntry(entry)));
+        await writeJsonList(stdout(), list, (entry): unknown => JSON.parse(encodeEntry(entry)));
         return;
       }
       say(describeVersion(version));

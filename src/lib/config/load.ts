@@ -17,6 +17,8 @@ export interface LoadOptions extends ConfigSources {
   readonly diskTotalBytes: (path: string) => number | undefined;
   /** A command that ends soon, as against `serve`: it takes little memory. */
   readonly oneShot: boolean;
+  /** It reads every byte once, so that copies in L1 would be for nobody. */
+  readonly readsOnce?: boolean | undefined;
 }
 
 const MEMORY_BYTES_MIN = 256 * MIB;
@@ -183,6 +185,7 @@ function memoryBounds(settings: Settings, options: LoadOptions): { limit: number
     limit = holdable;
   }
   const l1Max = Math.floor(limit / 2);
+  if (options.readsOnce) return { limit, l1: 0 };
   if (options.oneShot)
     return { limit, l1: Math.min(ONE_SHOT_L1_BYTES, l1Max, settings.given('cache.l1_memory_gib') ?? l1Max) };
   if (wantedL1 !== undefined && wantedL1 > l1Max) {

@@ -126,7 +126,7 @@ export const SETTINGS = {
     unitBytes: GIB,
     min: 0,
     env: 'SEEKFS_L1_MEMORY_GIB',
-    defaultText: 'half of the memory limit; one-shot commands 64 MiB at most',
+    defaultText: 'half of the memory limit; one-shot commands 64 MiB at most, cat and get none',
     doc: 'L1, the pages kept in memory; never more than half of the memory limit',
   },
   'cache.l2_ssd_gib': {

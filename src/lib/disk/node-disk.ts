@@ -44,7 +44,7 @@ function totalBytes(buffers: readonly Uint8Array[]): number {
 }
 
 /** What is left of the buffers after the first `done` bytes of them. */
-function remainder(buffers: readonly Uint8Array[], done: number): Uint8Array[] {
+export function remainder(buffers: readonly Uint8Array[], done: number): Uint8Array[] {
   const left: Uint8Array[] = [];
   let skip = done;
   for (const buffer of buffers) {
