@@ -4,7 +4,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { systemErrorCode } from '../base/errors.ts';
-import type { Metrics } from '../base/metrics.ts';
+import type { Cell, Metrics } from '../base/metrics.ts';
 import { MIB } from '../base/units.ts';
 import { modifiedAtMs, type Disk } from '../disk/disk.ts';
 import {
@@ -26,7 +26,7 @@ import type { IndexedRecord } from './record-index.ts';
 import { samePlace, type Rewriter } from './rewriter.ts';
 import type { Segment, SegmentSet } from './segment-set.ts';
 
-/** Segments, oldest first, whose records are looked at for one eviction. */
+/** Segments whose records are looked at for one eviction: so many of the oldest, and as many spread over the others. */
 const CANDIDATES_MAX = 16;
 /** A segment of which less than this share is live is written again. */
 const LIVE_SHARE_MIN = 0.5;
@@ -34,6 +34,9 @@ const LIVE_SHARE_MIN = 0.5;
 const SHORT_SEGMENTS_MAX = 8;
 const SHORT_SHARE = 0.25;
 const COMPACT_BYTES_PER_SEC = 256 * MIB;
+/** While pages are read, compaction waits in such steps, but no longer than this for each record. */
+const YIELD_MS = 5;
+const YIELD_MS_MAX = 250;
 /** The open segment of a writer whom nobody here can ask for is taken to be abandoned after so long without a byte. */
 const SILENT_WRITER_MS = 600_000;
 
@@ -50,8 +53,18 @@ export interface CleaningParts {
   readonly stillHeld: () => Promise<boolean>;
   readonly clock: Clock;
   readonly metrics: Metrics;
+  /** Reads of the cache by this process. */
+  readonly reads: ReadActivity;
+  /** Which of the younger segments the next eviction looks at; goes on from run to run. */
+  readonly hand: Cell;
   /** Aborted when the process wants to end: compaction stops at the next record. */
   readonly signal: AbortSignal;
+}
+
+export interface ReadActivity {
+  /** So far. */
+  begun: number;
+  underWay: number;
 }
 
 /** A record that eviction may keep. */
@@ -131,7 +144,7 @@ export class Cleaning {
       this.#parts.retention.score({ ...file, pageId: item.pageId });
     for (let oldest = this.#oldest(); oldest.length > 0 && !(await enough()); oldest = this.#oldest()) {
       const views: View[] = [];
-      for (const segment of oldest.slice(0, CANDIDATES_MAX)) {
+      for (const segment of this.#candidates(oldest)) {
         const view = await this.#view(segment);
         if (view) views.push(view);
       }
@@ -196,6 +209,19 @@ export class Cleaning {
     }
   }
 
+  /** What was used last lies in young segments as a rule, but what is dead may lie in any. */
+  #candidates(oldest: readonly Segment[]): Segment[] {
+    const { hand } = this.#parts;
+    const others = oldest.slice(CANDIDATES_MAX);
+    const count = Math.min(CANDIDATES_MAX, others.length);
+    const spread = Array.from({ length: count }, (_, index) => {
+      const at = Math.floor((index * others.length) / count) + hand.value;
+      return others[at % others.length]!;
+    });
+    hand.value += 1;
+    return [...oldest.slice(0, CANDIDATES_MAX), ...spread];
+  }
+
   #oldest(): Segment[] {
     const ended = [...this.#parts.set].filter((segment) => segment.complete && !segment.own);
     return ended.sort((a, b) => a.createdAtMs - b.createdAtMs);
@@ -246,7 +272,7 @@ export class Cleaning {
     survivors: readonly LiveRecord[],
     why: 'evict' | 'compact',
   ): Promise<'removed' | 'kept' | 'stop'> {
-    const { set, disk, rewriter, writer, retention, metrics, stillHeld, clock, signal } = this.#parts;
+    const { set, disk, rewriter, writer, retention, metrics, stillHeld, signal } = this.#parts;
     const kept = new Set<LiveRecord>();
     for (const live of survivors) {
       // Joined with another record of its page that was written again before.
@@ -259,7 +285,7 @@ export class Cleaning {
       this.#rewrittenBytes += live.bytes;
       if (why === 'compact' && signal.aborted) return 'stop';
       // Somebody waits for an eviction; compaction has time, and leaves the disk to readers.
-      if (why === 'compact') await clock.sleep((live.bytes / COMPACT_BYTES_PER_SEC) * 1000);
+      if (why === 'compact') await this.#yieldToReaders(live.bytes);
     }
     await writer.sync();
     if (!(await stillHeld())) return 'stop';
@@ -276,6 +302,18 @@ export class Cleaning {
     this.#freedBytes += view.fileBytes;
     metrics.add('seekfs_l2_evicted_bytes_total', view.fileBytes);
     return 'removed';
+  }
+
+  /** The rate limit is for readers in other processes; those of this one are seen. */
+  async #yieldToReaders(writtenBytes: number): Promise<void> {
+    const { reads, clock, signal } = this.#parts;
+    let seen = reads.begun;
+    await clock.sleep((writtenBytes / COMPACT_BYTES_PER_SEC) * 1000);
+    for (let waitedMs = 0; waitedMs < YIELD_MS_MAX && !signal.aborted; waitedMs += YIELD_MS) {
+      if (reads.underWay === 0 && reads.begun === seen) return;
+      seen = reads.begun;
+      await clock.sleep(YIELD_MS);
+    }
   }
 }
 

@@ -12,7 +12,7 @@ import { parseSegmentName } from '../segment/names.ts';
 import type { CapacityGuard } from './capacity.ts';
 import type { Finding } from './check.ts';
 import type { CheckpointPaths } from './checkpoint.ts';
-import { Cleaning, manyShort, type CleanResult, type IsDead } from './cleaning.ts';
+import { Cleaning, manyShort, type CleanResult, type IsDead, type ReadActivity } from './cleaning.ts';
 import type { LogWriter } from './log-writer.ts';
 import type { Retention } from './policy/retention.ts';
 import type { Rewriter } from './rewriter.ts';
@@ -35,6 +35,7 @@ export interface MaintenanceParts {
   readonly newWriter: () => LogWriter;
   readonly newRewriter: (writer: LogWriter) => Rewriter;
   readonly retention: Retention;
+  readonly reads: ReadActivity;
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -43,6 +44,7 @@ export interface MaintenanceParts {
 export class Maintenance {
   readonly #parts: MaintenanceParts;
   readonly #closing = new AbortController();
+  readonly #hand = { value: 0 };
   #isDead: IsDead = () => false;
   #running: Promise<CleanResult | undefined> | undefined;
 
@@ -155,6 +157,7 @@ export class Maintenance {
       writer,
       rewriter: newRewriter(writer),
       isDead: this.#isDead,
+      hand: this.#hand,
       stillHeld: () => held.stillHeld(),
       signal: this.#closing.signal,
     });

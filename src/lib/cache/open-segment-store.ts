@@ -79,6 +79,7 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
     makeRoom: (bytes) => maintenance.makeRoom(bytes),
   });
   const progress = { value: 0 };
+  const reads = { begun: 0, underWay: 0 };
   const newWriter = (purpose: Purpose): LogWriter =>
     new LogWriter({
       disk,
@@ -101,6 +102,7 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
     newWriter: () => newWriter('rewrite'),
     newRewriter: (writer) => new Rewriter({ set, reader, writer, memory, clock }),
     retention,
+    reads,
     clock,
     metrics,
     log,
@@ -119,7 +121,7 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
     shrink: (ns, bytes) => maintenance.shrink(ns, bytes),
   });
   const layers = { set, reader, queue, capacity, retention, maintenance };
-  const store = new SegmentStore({ ...layers, keys, quotaBytes, memory, metrics, log: once, clock });
+  const store = new SegmentStore({ ...layers, keys, reads, quotaBytes, memory, metrics, log: once, clock });
   // The sidecar has no names, and so no namespaces: with a quota the footers of the segments are read instead.
   if (!countNamespaces) await loadSidecar(disk, layout.sidecar, set);
   await store.refresh();

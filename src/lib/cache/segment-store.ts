@@ -16,6 +16,7 @@ import {
 } from '../page/page.ts';
 import type { VerifiedRun } from '../page/verified.ts';
 import type { CapacityGuard } from './capacity.ts';
+import type { ReadActivity } from './cleaning.ts';
 import type { GranuleBits } from './granule-bits.ts';
 import type { Maintenance } from './maintenance.ts';
 import { isCacheable, type FileKeys } from './page-key.ts';
@@ -46,6 +47,8 @@ export interface SegmentStoreParts {
   readonly retention: Retention;
   readonly maintenance: Maintenance;
   readonly keys: FileKeys;
+  /** What compaction yields to; counted here. */
+  readonly reads: ReadActivity;
   /** Bound of the bytes of any one namespace; Infinity for none. */
   readonly quotaBytes: number;
   readonly memory: MemoryGovernor;
@@ -100,6 +103,21 @@ export class SegmentStore {
   ): Promise<Slab[] | undefined> {
     // A reader that finds everything must let go of segments that others removed, too.
     if (this.#parts.clock.monotonicMs() - this.#refreshedAtMs > STALE_MS) void this.refresh();
+    const { reads } = this.#parts;
+    reads.begun += 1;
+    reads.underWay += 1;
+    try {
+      return await this.#read(page, range, options);
+    } finally {
+      reads.underWay -= 1;
+    }
+  }
+
+  async #read(
+    page: Page,
+    range: PageRange,
+    options: { readonly signal?: AbortSignal | undefined },
+  ): Promise<Slab[] | undefined> {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
       const pieces = planPieces(this.#records(page), granulesOf(range));
       if (!pieces) return undefined;

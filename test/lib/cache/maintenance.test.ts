@@ -4,6 +4,7 @@ import { readdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { MIB } from '../../../src/lib/base/units.ts';
+import { systemClock, type Clock } from '../../../src/lib/base/clock.ts';
 import { LockFile } from '../../../src/lib/disk/lock-file.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { currentProcess } from '../../../src/lib/disk/process-identity.ts';
@@ -106,6 +107,20 @@ describe('eviction', () => {
     for (const page of pagesOf(50)) await l2.put(page);
     expect((await heldOf(l2, current)).length).toBe(40);
     expect((await heldOf(l2, old)).length).toBeLessThan(40);
+  });
+
+  test('finds dead pages in young segments as well', async () => {
+    const l2 = await open({ capacityBytes: 32 * MIB });
+    const live = pagesOf(96);
+    const dead = Array.from({ length: 9 }, (_, pageId) => testPage({ path: 'dead', pageId }));
+    // Three pages a segment: the dead ones fill the 23rd to the 25th.
+    for (const page of [...live.slice(0, 66), ...dead, ...live.slice(66)]) await l2.put(page);
+    expect(l2.metrics.get('seekfs_l2_evicted_bytes_total')).toBe(0);
+    l2.store.maintenance.knowDead((file) => file.path === 'dead');
+    const more = Array.from({ length: 9 }, (_, pageId) => testPage({ path: 'more', pageId }));
+    for (const page of more) await l2.put(page);
+    expect(await heldOf(l2, dead)).toHaveLength(0);
+    expect(await heldOf(l2, [...live, ...more])).toHaveLength(105);
   });
 });
 
@@ -211,6 +226,36 @@ describe('cleaning', () => {
     expect(names[0]).not.toBe(dead.openName);
     expect(await live.get(testPage({ path: 'live' }))).toBeDefined();
     await dead.abandon();
+  });
+
+  test.each([
+    { reads: 0, pauses: 4 },
+    { reads: 3, pauses: 7 },
+    { reads: Infinity, pauses: 4 * 51 },
+  ])('makes $pauses pauses for four records where pages are read in the first $reads', async ({ reads, pauses }) => {
+    const live = pagesOf(4);
+    const dead = Array.from({ length: 8 }, (_, pageId) => testPage({ path: 'dead', pageId }));
+    const first = await open();
+    for (const page of [...live, ...dead]) await first.put(page);
+    await first.store.close();
+    const read = testPage({ path: 'read' });
+    const second = await open();
+    await second.put(read);
+    let made = 0;
+    const clock: Clock = {
+      ...systemClock,
+      sleep: async (delayMs, signal) => {
+        // Not those of who closes idle files.
+        if (delayMs >= 1000) return systemClock.sleep(delayMs, signal);
+        made += 1;
+        if (made <= reads) await cleaner.get(read);
+      },
+    };
+    const cleaner = await open({ clock });
+    cleaner.store.maintenance.knowDead((file) => file.path === 'dead');
+    expect((await cleaner.store.maintenance.clean())?.removedSegments).toBe(1);
+    expect(made).toBe(pauses);
+    expect(await heldOf(cleaner, live)).toHaveLength(4);
   });
 
   test('is left to the process that holds the lock', async () => {
