@@ -32,6 +32,13 @@ describe('clipRange', () => {
     );
   });
 
+  test('a range of no bytes at the end of a file is past it, unless the file is empty', () => {
+    const past = expect.objectContaining({ code: 'range_not_satisfiable' }) as Error;
+    expect(() => clipRange({ off: 10, len: 0 }, 10)).toThrow(past);
+    expect(() => clipRange({ off: 10 }, 10)).toThrow(past);
+    expect(clipRange({ off: 0 }, 0)).toEqual({ off: 0, len: 0 });
+  });
+
   test('a length at the end of the safe integers is clipped, not wrapped', () => {
     expect(clipRange({ off: 5, len: Number.MAX_SAFE_INTEGER }, 10)).toEqual({ off: 5, len: 5 });
   });

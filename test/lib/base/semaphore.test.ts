@@ -18,6 +18,21 @@ describe('Semaphore', () => {
     expect([order, semaphore.inUse]).toEqual([['large', 'small'], 0]);
   });
 
+  test('a small request waits behind a large one, also when there is room for it alone', async () => {
+    const semaphore = new Semaphore(3);
+    const releases = [await semaphore.acquire(), await semaphore.acquire({ permits: 2 })];
+    const order: string[] = [];
+    const large = semaphore.acquire({ permits: 3 }).then((release) => (order.push('large'), release));
+    const small = semaphore.acquire().then((release) => (order.push('small'), release));
+    releases[0]!();
+    await turn();
+    expect([order, semaphore.inUse]).toEqual([[], 2]);
+    releases[1]!();
+    (await large)();
+    (await small)();
+    expect([order, semaphore.inUse]).toEqual([['large', 'small'], 0]);
+  });
+
   test('an aborted wait rejects, takes nothing, and lets those behind it pass', async () => {
     const semaphore = new Semaphore(2);
     const first = await semaphore.acquire();

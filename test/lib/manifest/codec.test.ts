@@ -191,7 +191,10 @@ describe('a hostile manifest is manifest_invalid:', () => {
 
   test('a gzip bomb, long before it has unpacked', async () => {
     const zeros = gzipSync(Buffer.alloc(256 * 1024 * 1024, 0x20), { level: 9 });
-    await expect(decode(zeros)).rejects.toMatchObject({ code: 'manifest_invalid', message: /bomb/ });
+    await expect(decode(zeros)).rejects.toMatchObject({
+      code: 'manifest_invalid',
+      message: expect.stringMatching(/bomb/) as string,
+    });
   });
 
   test('one entry without end', async () => {
