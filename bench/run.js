@@ -1,6 +1,6 @@
 // npm run bench [-- NAME…] [--pairs N] [--out FILE] [--merge]: runs the named workloads, or all, prints their tables and
 // writes everything as JSON; with --merge beside what FILE holds of other workloads. Each workload is one file of
-// bench/workloads with `title` and `measure(context)`.
+// bench/workloads with `title`, `issue` and `measure(context)`.
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -38,7 +38,7 @@ const earlier = values.merge && existsSync(values.out) ? JSON.parse(readFileSync
 const results = [];
 mkdirSync(dirname(values.out), { recursive: true });
 for (const name of positionals.length > 0 ? positionals : known) {
-  const { title, measure } = await import(`./workloads/${name}.js`);
+  const { title, issue, measure } = await import(`./workloads/${name}.js`);
   console.log(`## ${name}: ${title}\n`);
   const directory = mkdtempSync(join(tmpdir(), `seekfs-bench-${name}-`));
   const startMs = performance.now();
@@ -51,8 +51,8 @@ for (const name of positionals.length > 0 ? positionals : known) {
   const context = {
     directory,
     pairs: Number(values.pairs),
-    /** Adds a row. */
-    row: (row) => rows.push(row),
+    /** Adds a row; a target is of the workload's issue unless it says otherwise. */
+    row: (row) => rows.push(row.target ? { issue, ...row } : row),
     /** Runs a part that needs a peer; where that is missing, says so and goes on. */
     part: async (body) => {
       try {

@@ -11,7 +11,7 @@
  *   issue?: number,
  *   detail?: Record<string, unknown>,
  * }} Row
- * `result` is a median where there are several; `issue` is the number of the issue that set the target.
+ * `result` is a median where there are several; `issue` is that which set the target.
  */
 
 /** @param {Row} row @returns {'met' | 'missed' | ''} */

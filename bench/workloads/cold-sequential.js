@@ -9,6 +9,8 @@ import { Seekfs } from '../harness/seekfs.js';
 import { median } from '../harness/statistics.js';
 
 export const title = 'cat of a cold 256 MiB file from an S3 server, and from the directory store';
+/** That set its targets. */
+export const issue = 4;
 
 const BYTES = 256 * 2 ** 20;
 const KEY = 'namespaces/dev/files/big.bin';
@@ -82,7 +84,7 @@ export async function measure({ directory, pairs, row, part }) {
         });
         if (name !== 'rclone cat') return;
         const peakMib = Math.max(...measured.b.map((sample) => sample.peakBytes)) / 2 ** 20;
-        row({ name: 'peak memory from S3', unit: 'MiB', result: peakMib, target: { atMost: 320 } });
+        row({ name: 'peak memory from S3', unit: 'MiB', result: peakMib, issue: 2, target: { atMost: 320 } });
         const gets = measured.b[0].stats.gets;
         row({ name: 'GETs from S3', unit: 'requests', result: gets, better: 'less' });
       });
@@ -97,5 +99,11 @@ async function fromDirectory({ directory, row, file }) {
   await seekfs.run(`put dev ${quote(file)}`);
   const cold = await seekfs.run('cat dev big.bin', { cache: join(directory, 'embedded-cache'), into: 'wc -c' });
   const peakMib = cold.peakBytes / 2 ** 20;
-  row({ name: 'peak memory from the directory store', unit: 'MiB', result: peakMib, target: { atMost: 320 } });
+  row({
+    name: 'peak memory from the directory store',
+    unit: 'MiB',
+    result: peakMib,
+    issue: 2,
+    target: { atMost: 320 },
+  });
 }

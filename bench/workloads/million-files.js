@@ -7,9 +7,10 @@ import { Seekfs } from '../harness/seekfs.js';
 import { summary } from '../harness/statistics.js';
 
 export const title = 'a namespace of 1,000,000 files: publish from a parent, open, look up, list';
+/** That set its targets. */
+export const issue = 5;
 
 const FILES = 1_000_000;
-const ISSUE = 5;
 
 export async function measure({ directory, pairs, row }) {
   await writeNamespace(join(directory, 'store'), FILES);
@@ -20,12 +21,10 @@ export async function measure({ directory, pairs, row }) {
       name,
       unit: 'ms',
       ...summary(samples.map((sample) => sample.wallMs)),
-      issue: ISSUE,
       target: { atMost },
       detail: { cpuSeconds: samples[0].cpuSeconds, peakMib: peakMib(samples) },
     });
-  const memory = (name, samples, atMost) =>
-    row({ name, unit: 'MiB', result: peakMib(samples), issue: ISSUE, target: { atMost } });
+  const memory = (name, samples, atMost) => row({ name, unit: 'MiB', result: peakMib(samples), target: { atMost } });
   let round = 0;
   /** With a cache of its own: the first opening. */
   const first = (version) =>

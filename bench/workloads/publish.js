@@ -8,6 +8,8 @@ import { Seekfs } from '../harness/seekfs.js';
 import { median } from '../harness/statistics.js';
 
 export const title = 'put, manifest gen and warm of a tree of 512 MiB (64 files of 8 MiB)';
+/** That set its targets. */
+export const issue = 5;
 
 export async function measure({ directory, pairs, row }) {
   const tree = join(directory, 'tree');

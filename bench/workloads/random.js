@@ -11,6 +11,8 @@ import { Seekfs } from '../harness/seekfs.js';
 import { median } from '../harness/statistics.js';
 
 export const title = 'random reads of a 128 MiB file on an S3 server: serve, s3fs, rclone mount';
+/** That set its targets. */
+export const issue = 7;
 
 const BYTES = 128 * 2 ** 20;
 const KEY = 'namespaces/dev/files/big.bin';

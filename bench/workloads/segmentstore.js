@@ -19,6 +19,8 @@ import {
 import { median, summary } from '../harness/statistics.js';
 
 export const title = 'the segmentstore against bare fs.read and fs.write';
+/** That set its targets. */
+export const issue = 3;
 
 const MIB = 2 ** 20;
 const PAGE_BYTES = 8 * MIB;

@@ -1,41 +1,58 @@
 // `serve` under load, against nginx with sendfile over the same bytes: wrk with random ranges, one worker each.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeSeededFile } from '../harness/data.js';
+import { seededRandom, writeSeededFile } from '../harness/data.js';
 import { alternate, ratioOf } from '../harness/pairs.js';
 import { need, startNginx } from '../harness/peers.js';
 import { peakBytesOf, quote, run } from '../harness/process.js';
 import { Seekfs } from '../harness/seekfs.js';
-import { median } from '../harness/statistics.js';
+import { median, summary } from '../harness/statistics.js';
 
 export const title = 'serve under load: warm ranges over 16 connections, nginx in turn';
+/** That set its targets. */
+export const issue = 6;
 
 const BYTES = 64 * 2 ** 20;
 const SECONDS = 2;
+const READV_EXTENTS = 64;
 
-/** A script for wrk: random aligned ranges of the file, and the figures as JSON. */
-function script(bytes) {
+/** A script for wrk: random aligned ranges of the file. */
+function rangeScript(bytes) {
   return `
     request = function()
       local off = math.random(0, ${BYTES / bytes - 1}) * ${bytes}
       return wrk.format("GET", nil, { ["Range"] = "bytes=" .. off .. "-" .. (off + ${bytes} - 1) })
     end
+    ${DONE}`;
+}
+
+/** Random readvs, made beforehand: what is measured is the server. */
+function readvScript() {
+  const random = seededRandom(12);
+  const extent = () => ({ path: 'big.bin', off: Math.floor(random() * (BYTES - 4096)), len: 4096 });
+  const body = () => JSON.stringify(Array.from({ length: READV_EXTENTS }, extent));
+  return `
+    local bodies = { ${Array.from({ length: 32 }, () => `'${body()}'`).join(',')} }
+    request = function() return wrk.format("POST", nil, {}, bodies[math.random(#bodies)]) end
+    ${DONE}`;
+}
+
+const DONE = `
     done = function(summary, latency)
       local e = summary.errors
       io.write(string.format('{"requests":%d,"seconds":%f,"p50Ms":%f,"p99Ms":%f,"errors":%d}\\n', summary.requests,
         summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
         e.connect + e.read + e.write + e.status + e.timeout))
     end`;
-}
 
 export async function measure({ directory, pairs, row }) {
   const wrk = need('wrk');
   const root = join(directory, 'root');
   const file = writeSeededFile(join(root, 'big.bin'), { bytes: BYTES, seed: 4 });
   const nginx = await startNginx(join(directory, 'nginx'), { root, workers: 1 });
-  const load = async (url, bytes, connections) => {
-    const lua = join(directory, `${bytes}.lua`);
-    writeFileSync(lua, script(bytes));
+  const load = async (url, script, connections) => {
+    const lua = join(directory, 'load.lua');
+    writeFileSync(lua, script);
     const { stdout } = await run(`${wrk} -t1 -c${connections} -d${SECONDS}s -s ${lua} ${quote(url)}`);
     const sample = JSON.parse(stdout.slice(stdout.lastIndexOf('{')));
     if (sample.errors > 0) throw new Error(`${sample.errors} failed requests of ${url}`);
@@ -59,8 +76,8 @@ export async function measure({ directory, pairs, row }) {
         ]) {
           const measured = await alternate(
             { pairs },
-            () => load(url, bytes, connections),
-            () => load(`${nginx.url}/big.bin`, bytes, connections),
+            () => load(url, rangeScript(bytes), connections),
+            () => load(`${nginx.url}/big.bin`, rangeScript(bytes), connections),
           );
           const size = bytes >= 2 ** 20 ? `${bytes / 2 ** 20} MiB` : `${bytes / 1024} KiB`;
           row({
@@ -81,6 +98,17 @@ export async function measure({ directory, pairs, row }) {
             target: { atMost: 3 },
           });
         }
+        const readvs = [];
+        for (let round = 0; round < pairs; round += 1) {
+          readvs.push(await load(`${server.url}/readv?ns=dev`, readvScript(), 16));
+        }
+        row({
+          name: `extents a second of POST /readv of ${READV_EXTENTS} × 4 KiB from ${tier}`,
+          unit: 'per second',
+          ...summary(readvs.map((sample) => sample.rate * READV_EXTENTS)),
+          ...(tier === 'L1' ? { target: { atLeast: 90_000 } } : { better: 'more' }),
+          detail: { p99Ms: median(readvs.map((sample) => sample.p99Ms)) },
+        });
         row({
           name: `peak memory of serve, ${tier}`,
           unit: 'MiB',

@@ -8,6 +8,8 @@ import { quote, run } from '../harness/process.js';
 import { Seekfs } from '../harness/seekfs.js';
 
 export const title = '500 files of 4 KiB to an S3 server and back';
+/** That set its targets. */
+export const issue = 4;
 
 const FILES = 500;
 

@@ -7,6 +7,8 @@ import { Seekfs } from '../harness/seekfs.js';
 import { median } from '../harness/statistics.js';
 
 export const title = 'start-up of commands, whole processes';
+/** That set its targets. */
+export const issue = 2;
 
 export async function measure({ directory, pairs, row }) {
   const seekfs = new Seekfs(directory);
