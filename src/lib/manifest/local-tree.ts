@@ -1,5 +1,6 @@
 // What `put` finds on the local file system: regular files with the paths they get, by the naming rule of `cp -r`.
-// Symbolic links and special files are reported, never followed. Reads no file.
+// Symbolic links below a source and special files are reported, never followed; a source that is a link stands for what
+// it leads to (a data set on another disk, say). Reads no file.
 import { basename, join } from 'node:path';
 import { SeekfsError, systemErrorCode, wrapSystemError } from '../base/errors.ts';
 import type { Disk, DiskStat } from '../disk/disk.ts';
@@ -32,7 +33,7 @@ export async function* walkSources(
   for (const source of options.sources) {
     const isContents = /[/\\]$/.test(source) || ['.', '..'].includes(basename(source));
     const sourcePath = source.length > 1 ? source.replace(/\/+$/, '') || '/' : source;
-    const stat = await disk.stat(sourcePath).catch((error: unknown) => {
+    const stat = await statFollowing(disk, sourcePath).catch((error: unknown) => {
       throw wrapSystemError(error, `read ${source}`);
     });
     if (isContents && stat.kind !== 'directory') {
@@ -40,6 +41,17 @@ export async function* walkSources(
     }
     const name = isContents ? '' : basename(sourcePath);
     yield* walk(disk, options.ns, { sourcePath, path: joinPath(options.prefix, name), stat });
+  }
+}
+
+async function statFollowing(disk: Disk, path: string): Promise<DiskStat> {
+  const stat = await disk.stat(path);
+  if (stat.kind !== 'symlink') return stat;
+  const target = await disk.open(path, 'read');
+  try {
+    return await target.stat();
+  } finally {
+    await target.close();
   }
 }
 

@@ -130,7 +130,19 @@ test('an object of the same name with another size is an error, not a file', asy
   await expect(current()).rejects.toMatchObject({ code: 'namespace_not_found' });
 });
 
-test('symbolic links are reported and not followed', async () => {
+test('a source that is a symbolic link stands for what it leads to, under the name of the link', async () => {
+  await write('elsewhere/a', 'a');
+  await symlink('elsewhere', join(directory, 'set'));
+  await symlink('elsewhere/a', join(directory, 'one'));
+  await symlink('nowhere', join(directory, 'dangling'));
+  await putSources(['set', 'one']);
+  expect((await current()).map((entry) => entry.path)).toEqual(['one', 'set/a']);
+  await putSources(['set/']);
+  expect((await current()).map((entry) => entry.path)).toEqual(['a', 'one', 'set/a']);
+  await expect(putSources(['dangling'])).rejects.toMatchObject({ code: 'file_not_found' });
+});
+
+test('symbolic links below a source are reported and not followed', async () => {
   await write('t/a', 'a');
   await symlink(join(directory, 't/a'), join(directory, 't/link'));
   await symlink('/', join(directory, 't/root'));
