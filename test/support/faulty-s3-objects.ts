@@ -50,10 +50,11 @@ export class FaultyObjects {
     return this.#uploads.size;
   }
 
-  /** Path style: /bucket/key. */
+  /** Path style, /bucket/key, or with the bucket in the host name. */
   parse(request: IncomingMessage): Call {
     // A proxy is asked for the whole URL.
-    const [path = '', search = ''] = (request.url ?? '').replace(/^http:\/\/[^/]+/, '').split('?');
+    const [asked = '', search = ''] = (request.url ?? '').replace(/^http:\/\/[^/]+/, '').split('?');
+    const path = request.headers.host?.startsWith('bucket.') ? `/bucket${asked}` : asked;
     const slash = path.indexOf('/', 1);
     const key = slash < 0 ? '' : decodeURIComponent(path.slice(slash + 1));
     const query = new URLSearchParams(search);

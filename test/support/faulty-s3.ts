@@ -43,6 +43,7 @@ export interface LoggedRequest {
   readonly headers: IncomingMessage['headers'];
   /** Of the signature, whether in a header or in the URL. */
   readonly signedAt: string | undefined;
+  readonly accessKey: string | undefined;
   readonly fault: Fault['kind'] | undefined;
 }
 
@@ -133,7 +134,7 @@ export class FaultyS3 {
     const call = this.objects.parse(request);
     const { signedAt, accessKey } = signatureOf(request);
     const { method = '' } = request;
-    const seen = { ...call, method, range: request.headers.range, headers: request.headers, signedAt };
+    const seen = { ...call, method, range: request.headers.range, headers: request.headers, signedAt, accessKey };
     const fault = this.#takeFault({ ...seen, fault: undefined });
     this.log.push({ ...seen, fault: fault?.kind });
     if (this.latencyMs > 0) await pause(this.latencyMs);

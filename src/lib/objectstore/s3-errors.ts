@@ -116,13 +116,30 @@ function failureCode(error: unknown): string {
   return error instanceof Error ? error.name : 'unknown';
 }
 
+/** The status with which a proxy refused a tunnel: undici says it in words only. */
+function refusedTunnel(error: unknown): string | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
+    const status = /^Proxy response \((\d{3})\)/.exec(at.message)?.[1];
+    if (status !== undefined) return status;
+  }
+  return undefined;
+}
+
+function tlsAdvice(code: string): string {
+  return code === 'ERR_TLS_CERT_ALTNAME_INVALID'
+    ? '; its certificate is for another name: check "endpoint" and "force_path_style" of [s3]'
+    : '; trust its certificate with the key "ca_file" of [s3]';
+}
+
 /** A request that got no answer, or whose answer broke off. */
 export function networkError(error: unknown, context: S3Context): SeekfsError {
   if (error instanceof SeekfsError) return error;
+  const refused = refusedTunnel(error);
+  if (refused !== undefined) return badAnswer(`is behind a proxy that answered HTTP ${refused}; check it`, context);
   const code = failureCode(error);
   const what = context.key === undefined ? `bucket "${context.bucket}"` : `object "${context.key}"`;
   const tls = TLS_FAILURE.test(code);
-  const advice = tls ? '; trust its certificate with the key "ca_file" of [s3]' : '';
+  const advice = tls ? tlsAdvice(code) : '';
   return new SeekfsError(
     'store_unavailable',
     `cannot ${context.doing} ${what}: ${context.endpoint} failed with ${clean(code)}${advice}`,

@@ -1,5 +1,3 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/lib/base/clock.ts';
@@ -10,14 +8,13 @@ import { KIB } from '../../../src/lib/base/units.ts';
 import type { ObjectStore } from '../../../src/lib/objectstore/object-store.ts';
 import type { S3Options } from '../../../src/lib/objectstore/s3-options.ts';
 import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
+import { OPENSSL, selfSigned } from '../../support/certificate.ts';
 import { FaultyS3, type Fault } from '../../support/faulty-s3.ts';
 import { getRangeBytes, listAll, patternBytes } from '../../support/object-store-conformance.ts';
-import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 const SIZE_BYTES = 500 * KIB;
 const RANGE = { off: 1000, len: 300 * KIB };
 const BOUND_MS = 6000;
-const OPENSSL = spawnSync('openssl', ['version']).status === 0;
 
 let server: FaultyS3;
 let metrics: Metrics;
@@ -278,12 +275,9 @@ describe.each(['sdk', 'undici'] as const)('%s engine', (engine) => {
   });
 
   test.skipIf(!OPENSSL)('trusts the certificates of the CA file, and nobody else by itself', async () => {
-    const directory = await temporaryDirectory();
-    const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
-    const subject = '-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1'.split(' ');
-    const flags = '-x509 -newkey rsa:2048 -nodes -days 2'.split(' ');
-    execFileSync('openssl', ['req', ...flags, ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' });
-    const secure = await new FaultyS3({ key: readFileSync(key), cert: readFileSync(cert) }).listen();
+    const certificate = await selfSigned(['DNS:localhost', 'IP:127.0.0.1']);
+    const { certPath: cert, directory } = certificate;
+    const secure = await new FaultyS3(certificate).listen();
     secure.objects.set('k', patternBytes({ off: 0, len: SIZE_BYTES }));
     const trusting = open(engine, { endpoint: secure.endpoint, caFile: cert });
     expect(await outcomeOf(getRangeBytes(trusting, 'k', RANGE))).toBe('right bytes');
