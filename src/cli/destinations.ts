@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SeekfsError } from '../lib/base/errors.ts';
-import type { Download } from '../lib/maintain/get.ts';
+import type { Download } from '../lib/maintain/local-file.ts';
 import type { SelectedFile } from '../lib/maintain/select.ts';
 import type { PinnedVersion } from '../lib/manifest/types.ts';
 

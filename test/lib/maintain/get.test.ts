@@ -1,12 +1,13 @@
 // Downloads over a real directory store: right bytes, resumed where an earlier run stopped, whole files or none.
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { seededRandom } from '../../../src/lib/base/random.ts';
 import { KIB } from '../../../src/lib/base/units.ts';
 import { loadConfig } from '../../../src/lib/config/load.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
-import { getFiles, partialPath, type Download } from '../../../src/lib/maintain/get.ts';
+import { getFiles } from '../../../src/lib/maintain/get.ts';
+import { partialPath, type Download } from '../../../src/lib/maintain/local-file.ts';
 import { put } from '../../../src/lib/manifest/put.ts';
 import type { PinnedVersion } from '../../../src/lib/manifest/types.ts';
 import { openSeekfs, type Seekfs } from '../../../src/lib/open.ts';
@@ -24,11 +25,11 @@ let root: string;
 let seekfs: Seekfs;
 let version: PinnedVersion;
 
-beforeAll(async () => {
-  root = await temporaryDirectory();
-  const config = await loadConfig({
+/** One store for all, and a cache for each name. */
+function configOf(cache: string): ReturnType<typeof loadConfig> {
+  return loadConfig({
     flags: new Map(),
-    env: { XDG_DATA_HOME: join(root, 'data'), XDG_CACHE_HOME: join(root, 'cache') },
+    env: { XDG_DATA_HOME: join(root, 'data'), XDG_CACHE_HOME: join(root, 'caches', cache) },
     workingDirectory: root,
     homeDirectory: root,
     readFile: () => undefined,
@@ -36,6 +37,11 @@ beforeAll(async () => {
     diskTotalBytes: () => undefined,
     oneShot: true,
   });
+}
+
+beforeAll(async () => {
+  root = await temporaryDirectory();
+  const config = await configOf('cache');
   for (const [path, bytes] of Object.entries(files)) {
     await mkdir(dirname(join(root, 'source', path)), { recursive: true });
     await writeFile(join(root, 'source', path), bytes);
@@ -124,4 +130,66 @@ test('a place that cannot be written is an error that names it, and the other fi
   await rm(join(root, 'e/tree'));
   await get('e');
   await expectWhole('e');
+});
+
+describe('files that lie in one object', () => {
+  const NUMBER = 600;
+  let packed: PinnedVersion;
+  const packedFiles: Record<string, Buffer> = {};
+
+  beforeAll(async () => {
+    for (let index = 0; index < NUMBER; index += 1) {
+      packedFiles[`d${index % 7}/${index}`] = Buffer.from(random.bytes(index % 50 === 0 ? 0 : 1 + (index % 300)));
+    }
+    for (const [path, bytes] of Object.entries(packedFiles)) {
+      await mkdir(dirname(join(root, 'many', path)), { recursive: true });
+      await writeFile(join(root, 'many', path), bytes);
+    }
+    const sources = [`${join(root, 'many')}/`];
+    const deps = { ...seekfs.publishing, disk: nodeDisk };
+    await put(deps, { ns: 'packed', sources, pageSizeBytes: PAGE_BYTES, pack: {} });
+    packed = await seekfs.pin('packed', { kind: 'head' });
+  });
+
+  async function getPacked(name: string, paths: readonly string[]): Promise<{ gets: number; report: object }> {
+    const found: Download[] = [];
+    for (const path of paths) found.push({ entry: await packed.lookup(path), file: join(root, name, path) });
+    const own = openSeekfs(await configOf(name));
+    const report = await getFiles({ reader: await own.reader(), version: packed, downloads: found });
+    const gets = own.metrics.cell('seekfs_store_gets_total').value;
+    await own.close();
+    for (const path of paths) {
+      expect((await readFile(join(root, name, path))).equals(packedFiles[path]!), path).toBe(true);
+    }
+    const names = await readdir(join(root, name), { recursive: true });
+    expect(names.filter((other) => other.includes('seekfs-part'))).toEqual([]);
+    return { gets, report };
+  }
+
+  test.each([
+    ['in order', (paths: string[]) => paths],
+    ['shuffled', (paths: string[]) => paths.sort((a, b) => Number(/\d$/.exec(a)) - Number(/\d$/.exec(b)))],
+  ])('come together %s, 256 a GET', async (name, arrange) => {
+    const paths = arrange(Object.keys(packedFiles));
+    const { gets, report } = await getPacked(name, paths);
+    expect(report).toMatchObject({ files: NUMBER, presentFiles: 0 });
+    expect(gets).toBe(3);
+  });
+
+  test('and are there already, are left alone; others are replaced', async () => {
+    const paths = Object.keys(packedFiles).slice(0, 20);
+    await getPacked('again', paths);
+    await writeFile(join(root, 'again', paths[3]!), 'wrong');
+    const { report } = await getPacked('again', paths);
+    expect(report).toMatchObject({ files: 20, presentFiles: 19 });
+  });
+
+  test('but cannot be written are an error that names one, and leave no unfinished file', async () => {
+    await mkdir(join(root, 'blocked', 'd3/3/x'), { recursive: true });
+    await expect(getPacked('blocked', Object.keys(packedFiles))).rejects.toMatchObject({
+      message: expect.stringContaining('blocked/d3/3'),
+    });
+    const names = await readdir(join(root, 'blocked'), { recursive: true });
+    expect(names.filter((other) => other.includes('seekfs-part'))).toEqual([]);
+  });
 });
