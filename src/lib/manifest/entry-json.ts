@@ -129,17 +129,37 @@ function parseGranules(value: unknown, path: string, pages: readonly PageEntry[]
   return crcs;
 }
 
+/** The ETag goes into a request header. */
+export function isHeaderText(text: string): boolean {
+  return text.length <= ETAG_LENGTH_MAX && /^[\x20-\x7e]*$/.test(text);
+}
+
+export function isObjectKey(key: string): boolean {
+  return key !== '' && !key.includes('\0') && Buffer.byteLength(key) <= KEY_BYTES_MAX;
+}
+
+/** Only what `parseEntry` leaves over: a field of the same name as one of ours would take its place. */
+export function isExtra(value: unknown): value is JsonFields {
+  const has = (fields: unknown, known: ReadonlySet<string>): boolean =>
+    typeof fields === 'object' &&
+    fields !== null &&
+    !Array.isArray(fields) &&
+    Object.keys(fields).every((name) => !known.has(name));
+  if (typeof value !== 'object' || value === null) return false;
+  const { storage = {}, ...rest } = value as Record<string, unknown>;
+  return !Array.isArray(value) && has(storage, STORAGE_FIELDS) && has(rest, ENTRY_FIELDS);
+}
+
 function parseStorage(value: unknown, path: string): { storage: StorageLocation; extra: JsonFields | undefined } {
   const fields = parseObject(value, `the storage of ${quote(path)}`);
   const key = parseText(fields['key'], `the storage key of ${quote(path)}`, KEY_BYTES_MAX);
-  if (key === '' || key.includes('\0') || Buffer.byteLength(key) > KEY_BYTES_MAX) {
+  if (!isObjectKey(key)) {
     throw invalid(`the storage key of ${quote(path)} is ${quote(key)}, which no object can have`);
   }
   const etag = isGiven(fields['etag'])
     ? parseText(fields['etag'], `the ETag of ${quote(path)}`, ETAG_LENGTH_MAX)
     : undefined;
-  // It goes into a request header.
-  if (etag !== undefined && !/^[\x20-\x7e]*$/.test(etag)) throw invalid(`the ETag of ${quote(path)} is ${quote(etag)}`);
+  if (etag !== undefined && !isHeaderText(etag)) throw invalid(`the ETag of ${quote(path)} is ${quote(etag)}`);
   const sse = isGiven(fields['sse']) ? parseText(fields['sse'], `"sse" of ${quote(path)}`, ETAG_LENGTH_MAX) : undefined;
   const off = isGiven(fields['off']) ? parseInteger(fields['off'], `"off" of ${quote(path)}`, { min: 0 }) : 0;
   // An empty ETag says nothing.

@@ -12,8 +12,10 @@
 import { crc32c } from '../base/crc32c.ts';
 import { SeekfsError } from '../base/errors.ts';
 import { ByteReader, ByteWriter } from './byte-cursor.ts';
+import { parseDigest, parseInteger, parseObject, parsePath, parseText } from './entry-json.ts';
 import { decodeRecord, encodeRecord } from './index-record.ts';
-import type { FileEntry, ManifestHeader } from './types.ts';
+import { KEY_BYTES_MAX } from './key-layout.ts';
+import type { FileEntry, ManifestHeader, PublishedIndex } from './types.ts';
 
 const MAGIC = Buffer.from('SKFSIDX1');
 const FOOTER_MAGIC = Buffer.from('SKFSIDXF');
@@ -185,8 +187,33 @@ export function parseDirectory(directory: Buffer, footer: IndexFooter): IndexBlo
 /** @throws cache_corrupt */
 export function parseIndexHeader(bytes: Buffer, footer: IndexFooter): ManifestHeader {
   if (crc32c(bytes) !== footer.headerCrc) throw indexDamaged('its header');
-  const header = JSON.parse(bytes.toString('utf8')) as ManifestHeader;
-  return { ...header, publishId: header.publishId, index: header.index };
+  try {
+    const { publishId, index, ...header } = parseObject(JSON.parse(bytes.toString('utf8')), 'header');
+    const { version, parents, tombstones, createdAtS } = header as unknown as ManifestHeader;
+    parseInteger(version, 'version', { min: 1 });
+    parseInteger(createdAtS, 'time', { min: 0 });
+    for (const parent of parents) parseInteger(parent, 'parent', { min: 1 });
+    for (const path of tombstones) parsePath(path, 'tombstone');
+    return {
+      version,
+      parents: [...parents],
+      tombstones: [...tombstones],
+      createdAtS,
+      publishId: typeof publishId === 'string' ? publishId : undefined,
+      index: index === undefined ? undefined : parsePublishedIndex(index),
+    };
+  } catch {
+    throw indexDamaged('its header');
+  }
+}
+
+function parsePublishedIndex(value: unknown): PublishedIndex {
+  const { key, digest, sizeBytes } = parseObject(value, 'index');
+  return {
+    key: parseText(key, 'key', KEY_BYTES_MAX),
+    digest: parseDigest(digest, 'digest'),
+    sizeBytes: parseInteger(sizeBytes, 'size', { min: 1 }),
+  };
 }
 
 /** Reads the records of one block, whose CRC was checked, in order. */

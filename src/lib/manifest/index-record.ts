@@ -7,7 +7,8 @@
 import { granuleCount } from '../page/page.ts';
 import type { ByteReader, ByteWriter } from './byte-cursor.ts';
 import { hexOf, toDigest } from './digest.ts';
-import { contentKey, fileKey } from './key-layout.ts';
+import { isExtra, isHeaderText, isObjectKey } from './entry-json.ts';
+import { contentKey, fileKey, pathFault } from './key-layout.ts';
 import type { FileEntry, JsonFields, PageEntry } from './types.ts';
 
 const HASH = 1;
@@ -23,6 +24,7 @@ const GRANULES = 512;
 const EXTRA = 1024;
 
 const QUOTED_MD5 = /^"[0-9a-f]{32}"$/;
+const SSE_LENGTH_MAX = 1024;
 
 /** log2 of the page size where all pages but the last have it and all have CRCs; undefined where not. */
 function regularPageLog2(pages: readonly PageEntry[]): number | undefined {
@@ -89,18 +91,38 @@ export function encodeRecord(writer: ByteWriter, ns: string, entry: FileEntry): 
   if (extra) writer.text(JSON.stringify(extra));
 }
 
-/** @throws RangeError, SyntaxError where the bytes are no record */
+/**
+ * The rules of `parseEntry`: an index that was published beside a manifest may have been written by anybody.
+ * @throws RangeError, SyntaxError where the bytes are no record
+ */
 export function decodeRecord(reader: ByteReader, ns: string, path: string): FileEntry {
+  const entry = decodeFields(reader, ns, path);
+  const { key, etag, sse, off } = entry.storage;
+  const isSound =
+    reader.isAtEnd &&
+    pathFault(path) === undefined &&
+    isObjectKey(key) &&
+    etag !== '' &&
+    isHeaderText(etag ?? '') &&
+    (sse ?? '').length <= SSE_LENGTH_MAX &&
+    off + entry.sizeBytes <= Number.MAX_SAFE_INTEGER &&
+    (entry.extra === undefined || isExtra(entry.extra));
+  if (!isSound) throw new RangeError('no entry');
+  return entry;
+}
+
+function decodeFields(reader: ByteReader, ns: string, path: string): FileEntry {
   const flags = reader.varint();
   const sizeBytes = reader.varint();
   const hex = flags & HASH ? reader.hex(32) : undefined;
+  if (flags & KEY_OF_CONTENT && hex === undefined) throw new RangeError('no hash');
   const etag = flags & ETAG_HEX ? `"${reader.hex(16)}"` : flags & ETAG ? reader.text() : undefined;
   const key =
     flags & KEY_OF_PATH ? fileKey(ns, path) : flags & KEY_OF_CONTENT ? contentKey(ns, path, hex ?? '') : reader.text();
   const sse = flags & SSE ? reader.text() : undefined;
   const off = flags & OFF ? reader.varint() : 0;
   const modifiedAtMs = flags & MTIME ? (reader.byte() === 1 ? -1 : 1) * reader.varint() : undefined;
-  const pages = flags & REGULAR ? decodeRegularPages(reader, sizeBytes) : decodePages(reader);
+  const pages = flags & REGULAR ? decodeRegularPages(reader, sizeBytes) : decodePages(reader, sizeBytes);
   const granules = flags & GRANULES ? pages.reduce((sum, page) => sum + granuleCount(page), 0) : 0;
   return {
     path,
@@ -124,7 +146,7 @@ function decodeRegularPages(reader: ByteReader, sizeBytes: number): PageEntry[] 
   return pages;
 }
 
-function decodePages(reader: ByteReader): PageEntry[] {
+function decodePages(reader: ByteReader, sizeBytes: number): PageEntry[] {
   const count = reader.varint();
   const pages: PageEntry[] = [];
   let off = 0;
@@ -133,6 +155,11 @@ function decodePages(reader: ByteReader): PageEntry[] {
     const len = reader.varint();
     pages.push({ pageId, off, len, crc32c: reader.byte() === 1 ? reader.word() : undefined });
     off += len;
+    if (len === 0) throw new RangeError('empty page');
+  }
+  const isOrdered = pages.every((page, index) => page.pageId === index);
+  if (off !== sizeBytes || !(isOrdered || new Set(pages.map((page) => page.pageId)).size === pages.length)) {
+    throw new RangeError('page table');
   }
   return pages;
 }

@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { loadCrc32c } from '../../../src/lib/base/crc32c.ts';
 import { decodeManifest, encodeManifest } from '../../../src/lib/manifest/codec.ts';
 import { compareKeys } from '../../../src/lib/objectstore/key.ts';
 import type { FileEntry, ManifestHeader } from '../../../src/lib/manifest/types.ts';
+import { fuzzCodec } from '../../support/codec-fuzz.ts';
 import { anyEntries } from '../../support/file-entries.ts';
 import { parseSeedManifest } from '../../support/seed-manifest.ts';
 
@@ -251,4 +253,24 @@ describe('tolerance', () => {
     const { files: decoded } = await decode(gzipSync(JSON.stringify(JSON.parse(golden.toString('utf8')), null, 4)));
     expect(decoded).toEqual((await decode(gzipSync(golden))).files);
   });
+});
+
+describe('the fuzz target, of which soak runs more,', () => {
+  const sampled = fc.sample(anyEntries(12), { seed: 5, numRuns: 40 }).flat();
+  const entries = [...new Map(sampled.map((entry) => [entry.path, entry])).values()].sort((a, b) =>
+    compareKeys(a.path, b.path),
+  );
+
+  test.each([1, 2, 3])(
+    'refuses damaged and forged manifests and indexes, or reads them right: seed %d',
+    async (seed) => {
+      await loadCrc32c();
+      const part = entries.slice(0, 8 * seed);
+      const report = await fuzzCodec({ seed, entries: part, goOn: (cases) => cases < 1000 });
+      expect(report.refused).toBeGreaterThan(500);
+      expect(report.accepted).toBeGreaterThan(20);
+      // Kibibytes. No case may make a decoder hold more than it was given, by orders of magnitude.
+      expect(process.resourceUsage().maxRSS).toBeLessThan(1024 * 1024);
+    },
+  );
 });

@@ -1,7 +1,9 @@
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { loadCrc32c } from '../../../src/lib/base/crc32c.ts';
+import { ByteWriter } from '../../../src/lib/manifest/byte-cursor.ts';
 import { IndexWriter } from '../../../src/lib/manifest/index-format.ts';
+import { encodeRecord } from '../../../src/lib/manifest/index-record.ts';
 import { IndexVersion, memorySource } from '../../../src/lib/manifest/index-version.ts';
 import { compareKeys } from '../../../src/lib/objectstore/key.ts';
 import type { FileEntry, ManifestHeader } from '../../../src/lib/manifest/types.ts';
@@ -158,4 +160,32 @@ test('any damage is cache_corrupt, never another answer', async () => {
     { numRuns: 200 },
   );
   expect(found).toBeGreaterThan(100);
+});
+
+describe('an index whose checksums are right, of somebody who means harm,', () => {
+  const record = (): Buffer => {
+    const writer = new ByteWriter();
+    encodeRecord(writer, 'dev', plain('a'));
+    return writer.take();
+  };
+
+  test.each(['../a', '/a', 'a//b', 'nul\0', ''])('does not bring the path %j', async (path) => {
+    const writer = new IndexWriter('dev');
+    writer.addRecord(Buffer.from(path), record(), 9);
+    writer.finish(header);
+    const version = await open(Buffer.concat(writer.takeBytes()));
+    await expect(collect(version.list())).rejects.toMatchObject({ code: 'cache_corrupt' });
+    await expect(version.lookup(path)).rejects.toMatchObject({ code: 'cache_corrupt' });
+  });
+
+  test.each([
+    ['no version', { ...header, version: 0 }],
+    ['a tombstone that is no path', { ...header, tombstones: ['../a'] }],
+    ['no tombstones', { ...header, tombstones: undefined }],
+    ['no header', null],
+  ])('is refused with %s', async (_name, forged) => {
+    const writer = new IndexWriter('dev');
+    writer.finish(forged as ManifestHeader);
+    await expect(open(Buffer.concat(writer.takeBytes()))).rejects.toMatchObject({ code: 'cache_corrupt' });
+  });
 });
