@@ -3,11 +3,7 @@ import { string as stringArg } from '@oclif/core/args';
 import { boolean } from '@oclif/core/flags';
 import { SeekfsCommand } from '../cli/base-command.ts';
 import { nsArg } from '../cli/arguments.ts';
-import { writeJsonList } from '../cli/output.ts';
-import { listingLine } from '../cli/tables.ts';
-import { stdout } from '../cli/stdout.ts';
-
-const CHUNK_CHARS = 64 * 1024;
+import { ls } from '../cli/list-commands.ts';
 
 export default class Ls extends SeekfsCommand {
   static override summary = 'list the files of a version, without a LIST request';
@@ -19,26 +15,7 @@ export default class Ls extends SeekfsCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Ls);
-    await this.work(flags, async ({ pin, isJson, print }) => {
-      const version = await pin(args.ns);
-      const entries = version.list({ prefix: args.prefix });
-      if (isJson) {
-        const head = { ns: args.ns, version: version.version, digest: version.digest };
-        await writeJsonList(stdout(), { head, name: 'files', items: entries }, ({ path, sizeBytes, hash }) => ({
-          path,
-          size: sizeBytes,
-          hash,
-        }));
-        return;
-      }
-      let text = '';
-      for await (const entry of entries) {
-        text += flags.long ? listingLine(entry) : `${entry.path}\n`;
-        if (text.length < CHUNK_CHARS) continue;
-        await print(text);
-        text = '';
-      }
-      await print(text);
-    });
+    const { ns, prefix } = args;
+    await this.work(flags, (session) => ls(session, { ns, prefix, long: flags.long }));
   }
 }

@@ -10,13 +10,23 @@ test.each([
   ['cat dev a.bin --no-progress'],
   ['cat dev a.bin --progress'],
   ['readv dev a.bin:0:1 b.bin:8MiB:1 --at v-3'],
+  ['ls dev'],
+  ['ls dev images/ -l --json'],
+  ['stat dev a.bin --at 3'],
 ])('%s goes the short way', (line) => {
   expect(leanCommand(line.split(' '))).toBeTypeOf('function');
 });
 
 test.each([
   [''],
-  ['ls dev'],
+  ['ls'],
+  ['ls dev a b'],
+  ['ls dev --off 3'],
+  ['ls dev --no-long'],
+  ['stat dev'],
+  ['stat dev a.bin -l'],
+  ['stat dev a.bin --require-checksums'],
+  ['cat dev a.bin --long'],
   ['toString'],
   ['cat dev'],
   ['cat dev a.bin more'],
