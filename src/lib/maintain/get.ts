@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import { loadCrc32c } from '../base/crc32c.ts';
 import { makeDirectory } from '../disk/make-directory.ts';
 import { eachAtOnce } from '../base/each-at-once.ts';
-import { throwIfAborted, wrapSystemError } from '../base/errors.ts';
+import { wrapSystemError } from '../base/errors.ts';
 import type { Slab } from '../base/memory.ts';
 import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
 import type { Reader } from '../read/reader.ts';
