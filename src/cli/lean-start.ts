@@ -37,9 +37,7 @@ const ALL_OWN_OPTIONS = new Set([...OWN_OPTIONS.values()].flat());
 const LOG_LEVELS: ReadonlySet<string | undefined> = new Set([undefined, ...SETTINGS.log_level.choices]);
 
 /** What a warm `cat` has no use for. */
-function listing(): Promise<typeof import('./list-commands.ts')> {
-  return import('./list-commands.ts');
-}
+const listing = () => import('./list-commands.ts');
 
 /** The work, ready to start; undefined where oclif must look at the command line. */
 export function leanCommand(argv: readonly string[]): (() => Promise<void>) | undefined {
