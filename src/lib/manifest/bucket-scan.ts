@@ -2,7 +2,7 @@
 // which are gone. Listing and version go by in step, in the same order, so that neither is held whole.
 import { compareKeys } from '../objectstore/key.ts';
 import type { ObjectListing, ObjectStore } from '../objectstore/object-store.ts';
-import { fileKey, filesPrefix, isContentKey, newPathFault } from './key-layout.ts';
+import { fileKey, filesPrefix, isContentKey, publishedPathFault } from './key-layout.ts';
 import type { PathPatterns } from './path-patterns.ts';
 import type { FileEntry, PinnedVersion } from './types.ts';
 
@@ -130,7 +130,7 @@ export async function scanBucket(
       const path = object.key.slice(filesPrefix(ns).length);
       if (isTarPath(path)) targets.set(object.key, object);
       if (patterns.match(path) === undefined) continue;
-      const fault = newPathFault(ns, path);
+      const fault = publishedPathFault(path);
       if (fault) {
         // S3 consoles make such markers of directories; they are no files of anybody's.
         if (!(path.endsWith('/') && object.sizeBytes === 0)) scan.skip(object.key, fault);

@@ -27,11 +27,18 @@ export function pathFault(path: string): string | undefined {
   return undefined;
 }
 
-/** `pathFault`, and what a path of our own making may not be besides: the name of a content-addressed object. */
-export function newPathFault(ns: string, path: string): string | undefined {
+/** `pathFault`, and what a path that gets into a manifest may not be besides: the name of a content-addressed object. */
+export function publishedPathFault(path: string): string | undefined {
   const fault = pathFault(path);
   if (fault) return fault;
   if (isContentComponent(lastComponent(path))) return 'its last component is the name of a content-addressed object';
+  return undefined;
+}
+
+/** `publishedPathFault`, and whether the key of a content-addressed object has room for it. */
+export function newPathFault(ns: string, path: string): string | undefined {
+  const fault = publishedPathFault(path);
+  if (fault) return fault;
   const room = KEY_BYTES_MAX - Buffer.byteLength(filesPrefix(ns)) - CONTENT_SUFFIX_BYTES;
   if (tooLong(path, room)) return `it is longer than the ${room} bytes that the key leaves for it`;
   return undefined;

@@ -165,6 +165,13 @@ test('markers of directories are passed over, and names that no file can have ar
   expect(report.skipped.map((skip) => skip.key)).toEqual(['namespaces/dev/files/x//y']);
 });
 
+test('an object whose key is as long as a key can be is published', async () => {
+  const path = 'x'.repeat(1024 - fileKey('dev', '').length);
+  await upload(path);
+  await gen();
+  expect(await paths()).toEqual([path]);
+});
+
 describe('files that put published', () => {
   test('stay while their object is listed, and their objects are no files of their own', async () => {
     await putFile('a', 'from put');
