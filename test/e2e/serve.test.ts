@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/lib/base/random.ts';
 import { KIB } from '../../src/lib/base/units.ts';
 import { ask } from '../support/http.ts';
-import { seekfs, startServe, type ServeProcess } from '../support/serve-process.ts';
+import { seekfs, startServe, until, type ServeProcess } from '../support/serve-process.ts';
 
 const BYTES = randomBytes(3_000_000);
 let directory: string;
@@ -68,10 +68,6 @@ function startLoad(url: string, seed: number): Load {
       agent.destroy();
     },
   };
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 test('it says where it listens, what it serves from, and a line that works', async () => {

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { ask } from './http.ts';
 
 const SCRIPT = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 
@@ -74,4 +75,15 @@ export async function startServe(directory: string, ...args: string[]): Promise<
       return child.exitCode;
     },
   };
+}
+
+/** Bounded by the test's own time-out. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+/** Of a metric without labels, over all workers; 0 where nobody counted yet. */
+export async function metricOf(url: string, name: string): Promise<number> {
+  const { body } = await ask(`${url}/metrics`);
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(body.toString())?.[1] ?? 0);
 }

@@ -54,6 +54,7 @@ export class Accounting {
     this.#sentBytes = metrics.cell('seekfs_http_sent_bytes_total');
     this.#connections = metrics.cell('seekfs_http_connections');
     metrics.cell('seekfs_process_start_time_seconds').value = Math.round(parts.clock.nowMs() / 1000 - process.uptime());
+    metrics.cell('seekfs_workers').value = 1;
     this.#stopCollecting = metrics.onCollect(() => {
       metrics.cell('seekfs_http_active_requests').value = parts.active();
       metrics.cell('seekfs_memory_in_use_bytes').value = memory.inUseBytes;
