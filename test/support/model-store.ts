@@ -38,10 +38,6 @@ export interface ModelStore {
 export const BEGIN_MS = Date.UTC(2026, 0, 1);
 export const TIME_STEP_MS = 20 * 60_000;
 
-export function storeNowMs(store: ModelStore): number {
-  return BEGIN_MS + store.time * TIME_STEP_MS;
-}
-
 export function describeRequest(request: ModelRequest): string {
   switch (request.kind) {
     case 'put':

@@ -8,6 +8,7 @@ import { formatBytes, GIB, MIB } from '../base/units.ts';
 import { defaultReserveBytes } from '../cache/capacity.ts';
 import type { Config } from '../config/config.ts';
 import type { Disk } from '../disk/disk.ts';
+import { namespacePrefix } from '../manifest/key-layout.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
 
 export interface Finding {
@@ -38,7 +39,7 @@ export interface DoctorDeps {
   readonly signal?: AbortSignal | undefined;
 }
 
-const PROBE_PREFIX = 'namespaces/seekfs-doctor/';
+const PROBE_PREFIX = namespacePrefix('seekfs-doctor');
 /** Signed requests fail from 15 minutes on; leases and listings are off well before. */
 const CLOCK_SKEW_MS_WARN = 30_000;
 const CLOCK_SKEW_MS_MAX = 14 * 60_000;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { isSeekfsError, wrapSystemError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import type { Disk } from '../disk/disk.ts';
+import { headKey } from '../manifest/key-layout.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
 
 export interface ReadinessFinding {
@@ -29,7 +30,7 @@ export async function checkReadiness(deps: ReadinessDeps, signal?: AbortSignal):
 /** The object need not be there: an answer is what counts. */
 async function checkStore(store: ObjectStore, signal: AbortSignal | undefined): Promise<ReadinessFinding> {
   try {
-    await store.head({ key: 'namespaces/seekfs-readiness', signal });
+    await store.head({ key: headKey('seekfs-readiness'), signal });
   } catch (error) {
     if (!isSeekfsError(error, 'object_not_found')) {
       return { name: 'store', ok: false, reason: wrapSystemError(error, `reach ${store.url}`).message };

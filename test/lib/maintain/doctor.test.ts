@@ -9,6 +9,7 @@ import { loadConfig } from '../../../src/lib/config/load.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { examine, type DoctorDeps, type Finding } from '../../../src/lib/maintain/doctor.ts';
 import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import type { PutRequest } from '../../../src/lib/objectstore/object-store.ts';
 import { FaultDisk } from '../../support/fault-disk.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -71,6 +72,21 @@ test.each([
     expect(statusOf(findings)).toMatchObject({ 'cache directory': 'ok' });
   },
 );
+
+test('a store that ignores conditions is a failure with advice', async () => {
+  class CarelessStore extends MemoryObjectStore {
+    override put(request: PutRequest): Promise<{ etag: string }> {
+      return super.put({ ...request, condition: { kind: 'none' } });
+    }
+  }
+  const findings = await examine(await deps({ store: new CarelessStore() }));
+  expect(findings.find(({ check }) => check === 'conditional writes')).toEqual({
+    check: 'conditional writes',
+    status: 'failed',
+    found: 'If-None-Match is ignored, If-Match is ignored',
+    advice: expect.stringContaining('--unsafe-publish') as string,
+  });
+});
 
 test('a clock that is off is told by how much', async () => {
   const clock = { ...systemClock, nowMs: () => Date.now() + 120_000 };

@@ -1,0 +1,84 @@
+import { beforeEach, expect, test } from 'vitest';
+import { SeekfsError } from '../../../src/lib/base/errors.ts';
+import type { ManifestEdit } from '../../../src/lib/manifest/edit.ts';
+import { Lease, LEASE_MS } from '../../../src/lib/manifest/intents.ts';
+import { fileKey, gcMarkKey, headKey, manifestKey } from '../../../src/lib/manifest/key-layout.ts';
+import { publish } from '../../../src/lib/manifest/publisher.ts';
+import type { PutDeps } from '../../../src/lib/manifest/put.ts';
+import { collectRemote } from '../../../src/lib/manifest/remote-gc.ts';
+import type { FileEntry } from '../../../src/lib/manifest/types.ts';
+import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import type { PutRequest } from '../../../src/lib/objectstore/object-store.ts';
+import { listKeys, manifestDeps } from '../../support/manifest-deps.ts';
+import { manualClock, type ManualClock } from '../../support/manual-clock.ts';
+
+/** A store to which no heartbeat gets through: an object of a lease is written once and never again. */
+class DeafStore extends MemoryObjectStore {
+  readonly #written = new Set<string>();
+
+  override async put(request: PutRequest): Promise<{ etag: string }> {
+    if (request.key.includes('/intents/')) {
+      if (this.#written.has(request.key)) throw new SeekfsError('store_unavailable', 'no');
+      this.#written.add(request.key);
+    }
+    return super.put(request);
+  }
+}
+
+function emptyFile(path: string): FileEntry {
+  return {
+    path,
+    sizeBytes: 0,
+    hash: undefined,
+    storage: { key: fileKey('dev', path), etag: '"e"', sse: undefined, off: 0 },
+    pages: [],
+    granuleCrcs: undefined,
+    modifiedAtMs: undefined,
+    extra: undefined,
+  };
+}
+
+let clock: ManualClock;
+let store: DeafStore;
+let deps: PutDeps;
+
+beforeEach(() => {
+  clock = manualClock();
+  store = new DeafStore({ clock });
+  deps = { ...manifestDeps(store), clock };
+});
+
+test('a lease that could not be renewed for half of its time is not relied on any more', async () => {
+  const lease = (await Lease.open(deps, { key: 'namespaces/dev/intents/x', condition: { kind: 'absent' } }))!;
+  clock.advance(LEASE_MS / 2);
+  expect(() => lease.assertLive()).not.toThrow();
+  clock.advance(1);
+  expect(() => lease.assertLive()).toThrow(expect.objectContaining({ code: 'version_conflict' }) as Error);
+  await lease.close();
+});
+
+test('a publisher whose lease may count as dead commits nothing', async () => {
+  const plan = (): ManifestEdit => {
+    clock.advance(LEASE_MS / 2 + 1);
+    return { upserts: [emptyFile('a')], removals: [] };
+  };
+  await expect(publish(deps, { ns: 'dev', plan })).rejects.toMatchObject({ code: 'version_conflict' });
+  expect(await listKeys(store, 'namespaces/dev/')).toEqual([]);
+});
+
+test('a gc whose mark may count as dead deletes nothing', async () => {
+  await publish(deps, { ns: 'dev', plan: () => ({ upserts: [emptyFile('a')], removals: [] }) });
+  await publish(deps, { ns: 'dev', plan: () => ({ upserts: [emptyFile('b')], removals: [] }) });
+  clock.advance(48 * 3_600_000);
+  const list = store.list.bind(store);
+  // The listing of the objects takes longer than anybody trusts the mark.
+  store.list = (request) => {
+    if (request.prefix.endsWith('/files/')) clock.advance(LEASE_MS / 2 + 1);
+    return list(request);
+  };
+  const gc = collectRemote(deps, { ns: 'dev', keep: 1, dryRun: false });
+  await expect(gc).rejects.toMatchObject({ code: 'version_conflict' });
+  const left = [headKey('dev'), manifestKey('dev', 1), manifestKey('dev', 2)];
+  expect((await listKeys(store, 'namespaces/dev/')).filter((key) => left.includes(key))).toEqual(left);
+  expect(await listKeys(store, gcMarkKey('dev'))).toEqual([]);
+});
