@@ -147,6 +147,11 @@ export function gcMarkKey(ns: string): string {
   return intentKey(ns, 'gc');
 }
 
+/** What a gc is about to remove, as long as it has not. */
+export function releasedKey(ns: string): string {
+  return `${namespacePrefix(ns)}gc/released.jsonl.gz`;
+}
+
 /** The namespace and path that a key under `files/` belongs to, content-addressed or not; undefined for other keys. */
 export function fileOfKey(key: string): { ns: string; path: string } | undefined {
   const match = /^namespaces\/([^/]+)\/files\/(.+?)(?:\/v-[0-9a-f]{64})?$/s.exec(key);

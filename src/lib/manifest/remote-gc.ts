@@ -15,9 +15,11 @@ import {
   manifestsPrefix,
   namespacePrefix,
   parseManifestKey,
+  releasedKey,
 } from './key-layout.ts';
 import { openVersion, type PinDeps } from './pinned.ts';
 import { listPins } from './pins.ts';
+import { readReleased, release, writeReleased } from './released.ts';
 import type { PublishedIndex } from './types.ts';
 
 const DELETE_BATCH = 1000;
@@ -53,6 +55,8 @@ interface Plan {
   readonly removed: readonly number[];
   readonly files: readonly ObjectListing[];
   readonly meta: readonly ObjectListing[];
+  /** A gc that died had left a list of what it was about to remove. */
+  readonly hadReleased: boolean;
 }
 
 /**
@@ -73,6 +77,7 @@ export async function collectRemote(deps: PinDeps & IntentDeps, options: RemoteG
     const stale = await findStaleIntents(deps.store, { ns, nowMs, mayWait: options.dryRun, signal });
     const plan = await planRemoval(deps, options, nowMs);
     if (mark) {
+      const isListed = await writeReleased(deps.store, ns, plan.files, signal);
       let objectsDone = 0;
       const objectsTotal = plan.meta.length + plan.files.length;
       // Versions go before their objects, in requests of their own because a store deletes a batch in any order: what a
@@ -87,6 +92,8 @@ export async function collectRemote(deps: PinDeps & IntentDeps, options: RemoteG
           options.onProgress?.({ objectsTotal, objectsDone });
         }
       }
+      // The list of a gc before this one, too: what it named is gone, or is not to go.
+      if (isListed || plan.hadReleased) await deps.store.delete({ keys: [releasedKey(ns)], signal });
       if (stale.length > 0) await deps.store.delete({ keys: stale, signal });
     }
     return {
@@ -201,13 +208,12 @@ async function planRemoval(deps: PinDeps & IntentDeps, options: RemoteGcOptions,
     const index = indexes.length > 0 ? await readIndexName(deps.store, manifests.get(version)!, signal) : undefined;
     if (index) indexesInUse.add(index.key);
   }
-  const released = new Map<string, Set<string>>();
+  const released = await readReleased(deps.store, ns, signal);
+  const hadReleased = released.size > 0;
   for (const version of removed) {
     const open = await openVersion(deps, ns, { version }, signal);
     for await (const { storage } of open.list()) {
-      if (named.has(storage.key) || storage.etag === undefined || isContentKey(storage.key)) continue;
-      const etags = released.get(storage.key) ?? new Set();
-      released.set(storage.key, etags.add(storage.etag));
+      if (storage.etag !== undefined && !isContentKey(storage.key)) release(released, storage.key, storage.etag);
     }
     await open.close();
   }
@@ -225,7 +231,7 @@ async function planRemoval(deps: PinDeps & IntentDeps, options: RemoteGcOptions,
       .filter(({ version, object }) => isRemoved.has(version) || (!indexesInUse.has(object.key) && !isRecent(object)))
       .map(({ object }) => object),
   ];
-  return { kept, removed, files, meta };
+  return { kept, removed, files, meta, hadReleased };
 }
 
 /** A manifest names its index in its first bytes; the compiled index, which cannot name itself, does not tell. */

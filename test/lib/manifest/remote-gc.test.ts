@@ -1,9 +1,17 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { systemClock, type Clock } from '../../../src/lib/base/clock.ts';
+import { SeekfsError } from '../../../src/lib/base/errors.ts';
 import { generate } from '../../../src/lib/manifest/generate.ts';
 import { rollback } from '../../../src/lib/manifest/history.ts';
 import { LEASE_MS, openIntent } from '../../../src/lib/manifest/intents.ts';
-import { contentKey, fileKey, gcMarkKey, intentKey, manifestKey } from '../../../src/lib/manifest/key-layout.ts';
+import {
+  contentKey,
+  fileKey,
+  gcMarkKey,
+  intentKey,
+  manifestKey,
+  releasedKey,
+} from '../../../src/lib/manifest/key-layout.ts';
 import { pinVersion } from '../../../src/lib/manifest/pinned.ts';
 import { setPin } from '../../../src/lib/manifest/pins.ts';
 import type { PutDeps } from '../../../src/lib/manifest/put.ts';
@@ -83,6 +91,32 @@ describe('gc of the bucket', () => {
     nowMs += 2 * DAY_MS;
     await gc({ keep: 1 });
     expect(await files()).toEqual([fileKey('dev', 'a'), fileKey('dev', 'c'), fileKey('dev', 'uploaded')]);
+  });
+
+  test('finds the plain objects again that a gc which died had left behind', async () => {
+    const inner = store.delete.bind(store);
+    store.delete = (request) =>
+      request.keys.some((key) => key.includes('/files/'))
+        ? Promise.reject(new SeekfsError('store_unavailable', 'gone'))
+        : inner(request);
+    await expect(gc({ keep: 1 })).rejects.toMatchObject({ code: 'store_unavailable' });
+    expect(await listKeys(store, 'namespaces/dev/manifests/')).toEqual([manifestKey('dev', 3)]);
+    expect(await files()).toHaveLength(3);
+    store.delete = inner;
+    // One that was written anew since then is somebody's.
+    await putObject(store, fileKey('dev', 'b'), 'another b');
+    nowMs += 2 * DAY_MS;
+    expect(await gc({ keep: 1, dryRun: true })).toMatchObject({ objects: 1 });
+    expect(await gc({ keep: 1 })).toMatchObject({ objects: 1 });
+    expect(await files()).toEqual([fileKey('dev', 'b'), fileKey('dev', 'c')]);
+    expect(await listKeys(store, 'namespaces/dev/gc/')).toEqual([]);
+    expect(await gc({ keep: 1 })).toMatchObject({ objects: 0 });
+  });
+
+  test('passes a damaged list of an earlier gc over', async () => {
+    await putObject(store, releasedKey('dev'), 'no gzip');
+    expect(await gc({ keep: 3 })).toMatchObject({ objects: 0 });
+    expect(await files()).toHaveLength(3);
   });
 
   test('removes content-addressed objects that no version names, once they are older than the grace period', async () => {
