@@ -67,7 +67,7 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
     countNamespaces,
   });
   const keys = new FileKeys();
-  const reader = new RecordReader({ set, metrics, log: once });
+  const reader = new RecordReader({ set, metrics, log: once, clock });
   const retention = new Retention({ policyOf: options.policyOf ?? (() => 'auto') });
   const remembered = await rememberedCapacity(disk, layout.capacity);
   const capacity = new CapacityGuard({

@@ -7,13 +7,14 @@ import type { Metrics } from '../base/metrics.ts';
 import { MIB } from '../base/units.ts';
 import type { DiskFile } from '../disk/disk.ts';
 import type { Page } from '../page/page.ts';
-import type { RecordHead } from '../segment/format.ts';
+import { BLOCK_BYTES, type RecordHead } from '../segment/format.ts';
+import { InlineReads } from './inline-reads.ts';
 import { readBlocks, readRecordHead } from '../segment/reader.ts';
 import { decodeItem, itemFits, PAGE_RECORD_KIND, type FileKey, type PageItem } from './page-key.ts';
 import type { IndexedRecord, RecordIndex } from './record-index.ts';
 import type { Segment, SegmentSet } from './segment-set.ts';
 
-/** Covers the block CRCs of 16 GiB of payload. */
+/** Covers the heads of more than 10 GiB of payload. */
 const HEADS_BYTES_MAX = 8 * MIB;
 
 /** `gone`: the index has forgotten the record, another one may do. `failed`: the disk does not answer now. */
@@ -22,6 +23,8 @@ export type Unread = 'gone' | 'failed';
 export interface KnownHead {
   readonly head: RecordHead;
   readonly item: PageItem;
+  /** 1 for each check block that was read and was intact. */
+  readonly readBefore: Uint8Array;
 }
 
 export class RecordReader {
@@ -29,14 +32,16 @@ export class RecordReader {
   readonly #index: RecordIndex;
   readonly #metrics: Metrics;
   readonly #log: Logger;
+  readonly #inline: InlineReads;
   readonly #heads = new Map<number, KnownHead>();
   #headsBytes = 0;
 
-  constructor(parts: { set: SegmentSet; metrics: Metrics; log: Logger }) {
+  constructor(parts: { set: SegmentSet; metrics: Metrics; log: Logger; clock: { monotonicMs(): number } }) {
     this.#set = parts.set;
     this.#index = parts.set.index;
     this.#metrics = parts.metrics;
     this.#log = parts.log;
+    this.#inline = new InlineReads(parts.clock);
   }
 
   /** The record's head, when it is a record of this very page. No promise where it is known. */
@@ -61,7 +66,7 @@ export class RecordReader {
     if (typeof head === 'string') return head === 'damaged' ? this.#damaged(record, 'head') : head;
     const item = head.kind === PAGE_RECORD_KIND ? decodeItem(head.item, head.payloadBytes) : undefined;
     if (!item) return this.#damaged(record, 'head');
-    const known = { head, item };
+    const known = { head, item, readBefore: new Uint8Array(head.blockCrcs.length) };
     this.#keep(placeOf(record), known);
     return this.#matched(known, record, page, key);
   }
@@ -76,14 +81,21 @@ export class RecordReader {
     }
   }
 
-  /** Fills the buffers from check block `firstBlock` of the payload on; true when every block is intact. */
+  /** Fills the buffers from check block `first` of the payload on; true when every block is intact. */
   async blocks(
     record: IndexedRecord,
-    head: RecordHead,
-    firstBlock: number,
+    { head, readBefore }: KnownHead,
+    first: number,
     buffers: readonly Buffer[],
   ): Promise<true | Unread> {
-    const intact = await this.#with(record, (file) => readBlocks(file, head, firstBlock, buffers));
+    const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+    const count = Math.ceil(bytes / BLOCK_BYTES);
+    const inline = this.#inline.allows(readBefore, { first, count, bytes });
+    const intact = await this.#with(record, (file) => {
+      if (!inline || !file.readNow) return readBlocks(file, head, first, buffers);
+      return readBlocks(file, head, first, buffers, (into, at) => this.#inline.run(() => file.readNow!(into, at)));
+    });
+    if (intact === true) readBefore.fill(1, first, first + count);
     return intact === false ? this.#damaged(record, 'payload') : intact;
   }
 
@@ -121,7 +133,7 @@ export class RecordReader {
 }
 
 function costOf(known: KnownHead): number {
-  return 512 + 4 * known.head.blockCrcs.length;
+  return 512 + 5 * known.head.blockCrcs.length;
 }
 
 /** Unique for a record: a segment is below 4 GiB, and a process meets fewer than 2²¹ of them. */

@@ -133,7 +133,7 @@ async function readPiece(
   const at = piece.first - span.first;
   const buffers = payload.slice(at, at + piece.count);
   const firstBlock = (piece.first - piece.record.firstGranule) * BLOCKS_PER_GRANULE;
-  const read = await reader.blocks(piece.record, known.head, firstBlock, buffers);
+  const read = await reader.blocks(piece.record, known, firstBlock, buffers);
   if (read !== true) return read;
   const blocks = Math.ceil(buffers.reduce((sum, bytes) => sum + bytes.length, 0) / CHECK_BLOCK_BYTES);
   blockCrcs.set(known.head.blockCrcs.subarray(firstBlock, firstBlock + blocks), at * BLOCKS_PER_GRANULE);

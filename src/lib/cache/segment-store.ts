@@ -158,7 +158,7 @@ export class SegmentStore {
         const at = piece.first - first;
         const buffers = slabs.slice(at, at + piece.count).map((slab) => slab.bytes);
         const inRecord = (piece.first - piece.record.firstGranule) * GRANULE_BYTES + cuts[at]!.blocksStart;
-        return reader.blocks(piece.record, heads[index]!.head, inRecord / CHECK_BLOCK_BYTES, buffers);
+        return reader.blocks(piece.record, heads[index]!, inRecord / CHECK_BLOCK_BYTES, buffers);
       }),
     );
     const unread = answers.find((answer) => answer !== true);

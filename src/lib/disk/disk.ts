@@ -27,6 +27,11 @@ export type OpenMode = 'read' | 'update' | 'create';
 export interface DiskFile {
   /** Fills the buffers in order from `position`; resolves with the bytes read, fewer only at the end of the file. */
   read(buffers: readonly Uint8Array[], position: number): Promise<number>;
+  /**
+   * As `read`, without letting anything else run meanwhile: for bytes that the operating system holds in memory. Absent:
+   * there is no such way.
+   */
+  readNow?(buffers: readonly Uint8Array[], position: number): number;
   /** Writes all of the buffers in order at `position`, or throws. */
   write(buffers: readonly Uint8Array[], position: number): Promise<void>;
   /** Makes content and size durable. */

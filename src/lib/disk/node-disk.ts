@@ -1,6 +1,6 @@
 // The Disk over node:fs.
 import { execFile } from 'node:child_process';
-import { constants, read, readv } from 'node:fs';
+import { constants, read, readv, readvSync } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import { makeDirectory } from './make-directory.ts';
 import type { Disk, DiskFile, DiskSpace, DiskStat, OpenMode } from './disk.ts';
@@ -74,6 +74,25 @@ class NodeFile implements DiskFile {
     return done;
   }
 
+  readNow(buffers: readonly Uint8Array[], position: number): number {
+    const wanted = totalBytes(buffers);
+    let done = 0;
+    while (done < wanted) {
+      const left = done === 0 ? buffers : remainder(buffers, done);
+      const bytesRead = readvSync(this.#openFd(), left.slice(0, VECTORS_MAX), position + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return done;
+  }
+
+  /** @throws EBADF once it is closed, when the number may be another file's */
+  #openFd(): number {
+    const { fd } = this.#handle;
+    if (fd >= 0) return fd;
+    throw Object.assign(new Error('EBADF: the file is closed, read'), { code: 'EBADF' });
+  }
+
   /** By callback: a read of 16 KiB through the handle's own promises takes the event loop three times as long. */
   #readOnce(buffers: readonly Uint8Array[], position: number): Promise<number> {
     return new Promise((resolve, reject) => {
@@ -83,11 +102,8 @@ class NodeFile implements DiskFile {
         if (error) reject(error);
         else resolve(bytesRead);
       };
-      const { fd } = this.#handle;
-      if (fd < 0) {
-        reject(Object.assign(new Error('EBADF: the file is closed, read'), { code: 'EBADF' }));
-        return;
-      }
+      // What it throws rejects.
+      const fd = this.#openFd();
       this.#reads += 1;
       if (buffers.length === 1) read(fd, buffers[0]!, 0, buffers[0]!.byteLength, position, onRead);
       else readv(fd, buffers.slice(0, VECTORS_MAX), position, onRead);

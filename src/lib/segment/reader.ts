@@ -24,6 +24,7 @@ export async function readRecordHead(file: DiskFile, place: RecordPlace): Promis
 /**
  * Fills the buffers with payload bytes from check block `firstBlock` on and checks each block. Every buffer but the
  * last holds whole blocks, and the last one ends at a block's end. False where the bytes are not those written.
+ * `reading` reads the file in place of its own `read`.
  * @throws system errors of the disk
  */
 export async function readBlocks(
@@ -31,11 +32,13 @@ export async function readBlocks(
   head: RecordHead,
   firstBlock: number,
   buffers: readonly Uint8Array[],
+  reading?: (buffers: readonly Uint8Array[], position: number) => number,
 ): Promise<boolean> {
   const start = firstBlock * BLOCK_BYTES;
   const wanted = buffers.reduce((sum, buffer) => sum + buffer.byteLength, 0);
   if (start + wanted > head.payloadBytes) throw new RangeError('blocks past the end of the payload');
-  if ((await file.read(buffers, head.offset + head.headBytes + start)) < wanted) return false;
+  const read = await (reading ?? file.read.bind(file))(buffers, head.offset + head.headBytes + start);
+  if (read < wanted) return false;
   let block = firstBlock;
   for (const buffer of buffers) {
     for (let at = 0; at < buffer.byteLength; at += BLOCK_BYTES) {
