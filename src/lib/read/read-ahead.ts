@@ -26,12 +26,19 @@ interface Track {
   /** Fetched ahead, or known to be there, up to here. */
   aheadTo: number;
   busy: boolean;
+  /** Of its last read, counted over all files. */
+  lastRead: number;
 }
 
 const TRACKS_PER_FILE_MAX = 16;
 /** A reader may skip so much (padding, a header) and still be in order. */
 const SKIP_BYTES_MAX = 8 * KIB;
-const STREAK_MIN = 2;
+/**
+ * A reader in order comes back before so many other reads, of whatever file. Without a bound the pages of a small file that
+ * are read in a shuffled order, epoch after epoch, look like many readers: each page is some time read after the one before.
+ */
+const READS_BETWEEN_MAX = 32;
+const STREAK_MIN = 3;
 const WINDOW_BYTES_MIN = 2 * MIB;
 const WINDOW_BYTES_MAX = 64 * MIB;
 /** Of the tickets, for one reader. */
@@ -44,6 +51,7 @@ export class ReadAhead {
   readonly #tracks = new WeakMap<FilePages, Track[]>();
   readonly #loads = new Set<Load>();
   #closed = false;
+  #reads = 0;
 
   constructor(deps: ReadAheadDeps) {
     this.#deps = deps;
@@ -76,11 +84,18 @@ export class ReadAhead {
   #trackOf(file: FilePages, { off, len }: ByteRange): Track {
     let tracks = this.#tracks.get(file);
     if (!tracks) this.#tracks.set(file, (tracks = []));
-    const index = tracks.findLastIndex((track) => off >= track.nextOff && off - track.nextOff <= SKIP_BYTES_MAX);
+    this.#reads += 1;
+    const index = tracks.findLastIndex(
+      (track) =>
+        off >= track.nextOff &&
+        off - track.nextOff <= SKIP_BYTES_MAX &&
+        this.#reads - track.lastRead <= READS_BETWEEN_MAX,
+    );
     const known = index < 0 ? undefined : tracks.splice(index, 1)[0];
     if (known) known.streak += 1;
     const windowBytes = Math.min(this.#windowBytesMax, Math.max(WINDOW_BYTES_MIN, 2 * len));
-    const track = known ?? { nextOff: 0, streak: 0, windowBytes, aheadTo: off + len, busy: false };
+    const track = known ?? { nextOff: 0, streak: 0, windowBytes, aheadTo: off + len, busy: false, lastRead: 0 };
+    track.lastRead = this.#reads;
     tracks.push(track);
     if (tracks.length > TRACKS_PER_FILE_MAX) tracks.shift();
     return track;

@@ -55,6 +55,21 @@ describe('read-ahead', () => {
     expect(speculativeGets(bench)).toBe(0);
   });
 
+  test('reads in order that come long after each other, as in shuffled epochs, are no sequential reader', async () => {
+    const bench = readBench();
+    const bytes = someBytes(8 * MIB);
+    const files = ['a', 'b'].map((path) => ({ path, bytes, pageSizeBytes: 8 * MIB }));
+    const version = await publishBytes(bench.store, files);
+    const [a, b] = [await version.lookup('a'), await version.lookup('b')];
+    for (let step = 0; step < 16; step += 1) {
+      await collect(bench.reader.stream(version, a, { off: step * STEP, len: STEP }));
+      for (let other = 0; other < 32; other += 1) {
+        await collect(bench.reader.stream(version, b, { off: 100 * KIB, len: 1 }));
+      }
+    }
+    expect(speculativeGets(bench)).toBe(0);
+  });
+
   test('while the budget is exhausted there is none', async () => {
     const state = { exhausted: 'bytes' as 'bytes' | undefined };
     const bench = readBench({ deps: { exhausted: () => state.exhausted } });
