@@ -2,7 +2,8 @@
 // unsigned, so one signature serves every range of an object. Corrects for a clock that is wrong, and for credentials that
 // were renewed.
 import type { Clock } from '../base/clock.ts';
-import { createS3Client, type LoadedClient } from './s3-client.ts';
+import { directPresigner, isDirect, type Presign } from './direct-presigner.ts';
+import { createS3Client } from './s3-client.ts';
 import type { S3Options } from './s3-options.ts';
 
 const EXPIRES_S = 900;
@@ -23,11 +24,39 @@ interface KeptRequest extends SignedRequest {
   readonly validUntilMs: number;
 }
 
+interface Presigner {
+  readonly presign: Presign;
+  /** When the credentials expire, renewed where that is due. */
+  readonly expiresAt: () => Promise<Date | undefined>;
+  close(): void;
+}
+
+async function load(s3: S3Options): Promise<Presigner> {
+  if (isDirect(s3)) {
+    return { presign: await directPresigner(s3), expiresAt: async () => undefined, close: () => undefined };
+  }
+  const [{ sdk, client }, { getSignedUrl }] = await Promise.all([
+    createS3Client(s3),
+    import('@aws-sdk/s3-request-presigner'),
+  ]);
+  return {
+    presign: async ({ method, key, expiresInS, signingDate }) => {
+      const input = { Bucket: s3.bucket, Key: key };
+      const command = method === 'GET' ? new sdk.GetObjectCommand(input) : new sdk.HeadObjectCommand(input);
+      const url = await getSignedUrl(client, command, { expiresIn: expiresInS, signingDate });
+      const pathStart = url.indexOf('/', url.indexOf('//') + 2);
+      return { origin: url.slice(0, pathStart), path: url.slice(pathStart) };
+    },
+    expiresAt: async () => (await client.config.credentials()).expiration,
+    close: () => client.destroy(),
+  };
+}
+
 export class PresignedRequests {
   readonly #s3: S3Options;
   readonly #clock: Clock;
   readonly #kept = new Map<string, KeptRequest>();
-  #loading: Promise<LoadedClient> | undefined;
+  #loading: Promise<Presigner> | undefined;
   /** The store's clock minus ours. */
   #skewMs = 0;
 
@@ -66,25 +95,20 @@ export class PresignedRequests {
 
   async close(): Promise<void> {
     const loaded = await this.#loading?.catch(() => undefined);
-    loaded?.client.destroy();
+    loaded?.close();
     this.#kept.clear();
   }
 
   async #sign(method: 'GET' | 'HEAD', key: string): Promise<KeptRequest> {
-    this.#loading ??= createS3Client(this.#s3);
+    this.#loading ??= load(this.#s3);
     const loading = this.#loading;
     try {
-      const [{ sdk, client }, { getSignedUrl }] = await Promise.all([loading, import('@aws-sdk/s3-request-presigner')]);
-      const input = { Bucket: this.#s3.bucket, Key: key };
-      const command = method === 'GET' ? new sdk.GetObjectCommand(input) : new sdk.HeadObjectCommand(input);
+      const { presign, expiresAt } = await loading;
       const signedAtMs = this.#clock.nowMs();
-      const { expiration } = await client.config.credentials();
+      const lastsMs = Math.min(EXPIRES_S * 1000, ((await expiresAt())?.getTime() ?? Infinity) - signedAtMs);
       const signingDate = new Date(signedAtMs + this.#skewMs);
-      const url = await getSignedUrl(client, command, { expiresIn: EXPIRES_S, signingDate });
-      const pathStart = url.indexOf('/', url.indexOf('//') + 2);
-      const lastsMs = Math.min(EXPIRES_S * 1000, (expiration?.getTime() ?? Infinity) - signedAtMs);
-      const validUntilMs = signedAtMs + lastsMs - MARGIN_MS;
-      return { origin: url.slice(0, pathStart), path: url.slice(pathStart), signedAtMs, validUntilMs };
+      const signed = await presign({ method, key, expiresInS: EXPIRES_S, signingDate });
+      return { ...signed, signedAtMs, validUntilMs: signedAtMs + lastsMs - MARGIN_MS };
     } catch (error) {
       if (this.#loading === loading) this.#loading = undefined;
       throw error;

@@ -1,13 +1,21 @@
 // undici's connection pools to one store: sockets, time-outs, certificates, and the way through a proxy. Loads undici.
-import type { Dispatcher } from 'undici';
+import { createRequire } from 'node:module';
+import type { Agent, Dispatcher } from 'undici';
 import { readCertificates } from './certificates.ts';
 import { DEFAULT_TIMEOUTS, type S3Options } from './s3-options.ts';
 
 const CONNECTIONS_MAX_DEFAULT = 128;
 const KEEP_ALIVE_MS = 10_000;
 
+const require = createRequire(import.meta.url);
+
+/** Undici's pools without the rest of it (fetch, caches, WebSockets), which would take three times as long to load. */
+function loadAgent(): typeof Agent {
+  return require('undici/lib/dispatcher/agent.js') as typeof Agent;
+}
+
 export async function createDispatcher(s3: S3Options): Promise<Dispatcher> {
-  const [undici, ca] = await Promise.all([import('undici'), readCertificates(s3.caFile)]);
+  const ca = await readCertificates(s3.caFile);
   const timeouts = { ...DEFAULT_TIMEOUTS, ...s3.timeouts };
   const pool = {
     connections: s3.connectionsMax ?? CONNECTIONS_MAX_DEFAULT,
@@ -18,9 +26,10 @@ export async function createDispatcher(s3: S3Options): Promise<Dispatcher> {
     keepAliveTimeout: KEEP_ALIVE_MS,
   };
   const tls = { timeout: timeouts.connectMs, ...(ca ? { ca } : {}) };
-  if (s3.proxy === undefined) return new undici.Agent({ ...pool, connect: tls });
+  if (s3.proxy === undefined) return new (loadAgent())({ ...pool, connect: tls });
   const proxyTunnel = s3.endpoint === undefined || s3.endpoint.startsWith('https:');
-  return new undici.ProxyAgent({
+  const { ProxyAgent } = await import('undici');
+  return new ProxyAgent({
     ...pool,
     uri: s3.proxy,
     proxyTunnel,
