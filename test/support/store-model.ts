@@ -140,15 +140,33 @@ class Machine {
   }
 }
 
+type ProcessNumber = 0 | 1;
 type ModelCommand = fc.AsyncCommand<Reference, Machine>;
 
-abstract class Step implements ModelCommand {
+type Run<At> = (at: At, reference: Reference, machine: Machine) => Promise<void>;
+
+class Step<At extends readonly unknown[]> implements ModelCommand {
+  readonly #name: string;
+  readonly #at: At;
+  readonly #run: Run<At>;
+
+  constructor(name: string, at: At, run: Run<At>) {
+    this.#name = name;
+    this.#at = at;
+    this.#run = run;
+  }
+
   check(): boolean {
     return true;
   }
 
-  abstract run(reference: Reference, machine: Machine): Promise<void>;
-  abstract toString(): string;
+  run(reference: Reference, machine: Machine): Promise<void> {
+    return this.#run(this.#at, reference, machine);
+  }
+
+  toString(): string {
+    return `${this.#name}(${this.#at.join()})`;
+  }
 }
 
 function forget(reference: Reference, keys: readonly string[]): void {
@@ -159,209 +177,126 @@ function forget(reference: Reference, keys: readonly string[]): void {
 }
 
 /** A read as the read path does it: what is missed is put, until it is found. */
-class ReadThrough extends Step {
-  readonly #at: readonly [0 | 1, number, number, number];
-
-  constructor(process: 0 | 1, page: number, off: number, len: number) {
-    super();
-    this.#at = [process, page, off, len];
-  }
-
-  async run(reference: Reference, machine: Machine): Promise<void> {
-    const [number, index, offShare, lenShare] = this.#at;
-    const page = MODEL_PAGES[index]!;
-    const off = Math.floor(offShare * page.page.len);
-    const range = { off, len: Math.max(1, Math.floor(lenShare * (page.page.len - off))) };
-    const span = granulesOf(range);
-    const keys = keysOf(page, span);
-    const { store } = await machine.process(number);
-    await store.store.refresh();
-    const owed = keys.every((key) => reference.held.has(key));
-    for (let round = 0; ; round += 1) {
-      if (await store.get(page, range)) break;
-      if (owed) throw new Error(`${keys.join(' ')} was lost`);
-      // Each round writes what was absent and finds one damaged record at least.
-      if (round > 8) throw new Error(`${keys.join(' ')} cannot be put`);
-      await store.put(page, span);
-    }
-    machine.hits += 1;
-    for (const key of keys) {
-      if (!reference.dead.has(key)) reference.held.add(key);
-      reference.doubtful.delete(key);
-    }
-  }
-
-  toString(): string {
-    return `read(${this.#at.join()})`;
-  }
-}
-
-class Put extends Step {
-  readonly #at: readonly [0 | 1, number, number, number];
-
-  constructor(process: 0 | 1, page: number, first: number, count: number) {
-    super();
-    this.#at = [process, page, first, count];
-  }
-
-  async run(reference: Reference, machine: Machine): Promise<void> {
-    const [number, index, first, count] = this.#at;
-    const page = MODEL_PAGES[index]!;
-    const granules = granuleCount(page.page);
-    const from = first % granules;
-    const span = { first: from, count: Math.max(1, Math.min(count, granules - from)) };
-    const { store } = await machine.process(number);
+async function readThrough(
+  [number, index, offShare, lenShare]: readonly [ProcessNumber, number, number, number],
+  reference: Reference,
+  machine: Machine,
+): Promise<void> {
+  const page = MODEL_PAGES[index]!;
+  const off = Math.floor(offShare * page.page.len);
+  const range = { off, len: Math.max(1, Math.floor(lenShare * (page.page.len - off))) };
+  const span = granulesOf(range);
+  const keys = keysOf(page, span);
+  const { store } = await machine.process(number);
+  await store.store.refresh();
+  const owed = keys.every((key) => reference.held.has(key));
+  for (let round = 0; ; round += 1) {
+    if (await store.get(page, range)) break;
+    if (owed) throw new Error(`${keys.join(' ')} was lost`);
+    // Each round writes what was absent and finds one damaged record at least.
+    if (round > 8) throw new Error(`${keys.join(' ')} cannot be put`);
     await store.put(page, span);
-    // A granule that is damaged on disk is not written again before a read has found that out.
-    for (const key of keysOf(page, span)) {
-      if (!reference.doubtful.has(key) && !reference.dead.has(key)) reference.held.add(key);
-    }
   }
-
-  toString(): string {
-    return `put(${this.#at.join()})`;
+  machine.hits += 1;
+  for (const key of keys) {
+    if (!reference.dead.has(key)) reference.held.add(key);
+    reference.doubtful.delete(key);
   }
 }
 
-class Clean extends Step {
-  readonly #at: readonly [0 | 1, string | undefined];
-
-  /** `dead`: pages of that path may go. */
-  constructor(process: 0 | 1, dead: string | undefined) {
-    super();
-    this.#at = [process, dead];
-  }
-
-  async run(reference: Reference, machine: Machine): Promise<void> {
-    const [number, dead] = this.#at;
-    const { store } = await machine.process(number);
-    store.store.maintenance.knowDead((file) => file.path === dead);
-    await store.store.maintenance.clean();
-    for (const page of MODEL_PAGES) {
-      if (page.page.path !== dead) continue;
-      forget(reference, keysOf(page));
-      for (const key of keysOf(page)) reference.dead.add(key);
-    }
-  }
-
-  toString(): string {
-    return `clean(${this.#at.join()})`;
+async function put(
+  [number, index, first, count]: readonly [ProcessNumber, number, number, number],
+  reference: Reference,
+  machine: Machine,
+): Promise<void> {
+  const page = MODEL_PAGES[index]!;
+  const granules = granuleCount(page.page);
+  const from = first % granules;
+  const span = { first: from, count: Math.max(1, Math.min(count, granules - from)) };
+  const { store } = await machine.process(number);
+  await store.put(page, span);
+  // A granule that is damaged on disk is not written again before a read has found that out.
+  for (const key of keysOf(page, span)) {
+    if (!reference.doubtful.has(key) && !reference.dead.has(key)) reference.held.add(key);
   }
 }
 
-class Reopen extends Step {
-  readonly #number: 0 | 1;
-
-  constructor(process: 0 | 1) {
-    super();
-    this.#number = process;
+/** `dead`: pages of that path may go. */
+async function clean(
+  [number, dead]: readonly [ProcessNumber, string | undefined],
+  reference: Reference,
+  machine: Machine,
+): Promise<void> {
+  const { store } = await machine.process(number);
+  store.store.maintenance.knowDead((file) => file.path === dead);
+  await store.store.maintenance.clean();
+  for (const page of MODEL_PAGES) {
+    if (page.page.path !== dead) continue;
+    forget(reference, keysOf(page));
+    for (const key of keysOf(page)) reference.dead.add(key);
   }
+}
 
-  async run(_reference: Reference, machine: Machine): Promise<void> {
-    await machine.close(this.#number);
-    await machine.process(this.#number);
-  }
-
-  toString(): string {
-    return `reopen(${this.#number})`;
-  }
+async function reopen([number]: readonly [ProcessNumber], _reference: Reference, machine: Machine): Promise<void> {
+  await machine.close(number);
+  await machine.process(number);
 }
 
 /** A process dies in a put or in maintenance. */
-class Kill extends Step {
-  readonly #at: readonly [0 | 1, number, number, boolean];
-
-  constructor(process: 0 | 1, operations: number, page: number, maintaining: boolean) {
-    super();
-    this.#at = [process, operations, page, maintaining];
-  }
-
-  async run(reference: Reference, machine: Machine): Promise<void> {
-    const [number, operations, index, maintaining] = this.#at;
-    const page = MODEL_PAGES[index]!;
-    await machine.kill(number, operations, async (store) => {
-      store.store.maintenance.knowDead(() => false);
-      if (maintaining) await store.store.maintenance.clean();
-      else await store.put(page);
-    });
-    // Whether the page arrived nobody said.
-    if (!maintaining) for (const key of keysOf(page)) if (!reference.held.has(key)) reference.doubtful.add(key);
-  }
-
-  toString(): string {
-    return `kill(${this.#at.join()})`;
-  }
+async function kill(
+  [number, operations, index, maintaining]: readonly [ProcessNumber, number, number, boolean],
+  reference: Reference,
+  machine: Machine,
+): Promise<void> {
+  const page = MODEL_PAGES[index]!;
+  await machine.kill(number, operations, async (store) => {
+    store.store.maintenance.knowDead(() => false);
+    if (maintaining) await store.store.maintenance.clean();
+    else await store.put(page);
+  });
+  // Whether the page arrived nobody said.
+  if (!maintaining) for (const key of keysOf(page)) if (!reference.held.has(key)) reference.doubtful.add(key);
 }
 
-class Sync extends Step {
-  async run(reference: Reference, machine: Machine): Promise<void> {
-    machine.disk.settle();
-    for (const key of reference.held) reference.durable.add(key);
-  }
-
-  toString(): string {
-    return 'sync';
-  }
+async function sync(_at: readonly [], reference: Reference, machine: Machine): Promise<void> {
+  machine.disk.settle();
+  for (const key of reference.held) reference.durable.add(key);
 }
 
-class PowerLoss extends Step {
-  readonly #seed: number;
-
-  constructor(seed: number) {
-    super();
-    this.#seed = seed;
+async function losePower([seed]: readonly [number], reference: Reference, machine: Machine): Promise<void> {
+  await machine.powerLoss(seed);
+  reference.dead.clear();
+  // A head may have survived without its payload.
+  for (const page of MODEL_PAGES) {
+    for (const key of keysOf(page)) if (!reference.durable.has(key)) reference.doubtful.add(key);
   }
-
-  async run(reference: Reference, machine: Machine): Promise<void> {
-    await machine.powerLoss(this.#seed);
-    reference.dead.clear();
-    // A head may have survived without its payload.
-    for (const page of MODEL_PAGES) {
-      for (const key of keysOf(page)) if (!reference.durable.has(key)) reference.doubtful.add(key);
-    }
-    reference.held.clear();
-    for (const key of reference.durable) reference.held.add(key);
-  }
-
-  toString(): string {
-    return `powerLoss(${this.#seed})`;
-  }
+  reference.held.clear();
+  for (const key of reference.durable) reference.held.add(key);
 }
 
-class Damage extends Step {
-  readonly #at: readonly [number, number];
-
-  constructor(where: number, mask: number) {
-    super();
-    this.#at = [where, mask];
-  }
-
-  async run(reference: Reference, machine: Machine): Promise<void> {
-    const hit = await machine.damage(...this.#at);
-    forget(reference, hit);
-    for (const key of hit) reference.doubtful.add(key);
-  }
-
-  toString(): string {
-    return `damage(${this.#at.join()})`;
-  }
+async function damage([where, mask]: readonly [number, number], reference: Reference, machine: Machine): Promise<void> {
+  const hit = await machine.damage(where, mask);
+  forget(reference, hit);
+  for (const key of hit) reference.doubtful.add(key);
 }
 
-const process = fc.constantFrom<0 | 1>(0, 1);
+const process = fc.constantFrom<ProcessNumber>(0, 1);
 const page = fc.nat({ max: MODEL_PAGES.length - 1 });
 const share = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
+const read = fc.tuple(process, page, share, share).map((at) => new Step('read', at, readThrough));
+
 const commands = fc.commands(
   [
-    fc.tuple(process, page, share, share).map((at) => new ReadThrough(...at)),
-    fc.tuple(process, page, share, share).map((at) => new ReadThrough(...at)),
-    fc.tuple(process, page, fc.nat({ max: 2 }), fc.integer({ min: 1, max: 3 })).map((at) => new Put(...at)),
-    fc.tuple(process, fc.constantFrom(undefined, undefined, 'a', 'b')).map((at) => new Clean(...at)),
-    process.map((number) => new Reopen(number)),
-    fc.tuple(process, fc.nat({ max: 40 }), page, fc.boolean()).map((at) => new Kill(...at)),
-    fc.constant(new Sync()),
-    fc.nat({ max: 1_000_000 }).map((seed) => new PowerLoss(seed)),
-    fc.tuple(share, fc.integer({ min: 1, max: 255 })).map((at) => new Damage(...at)),
+    read,
+    read,
+    fc.tuple(process, page, fc.nat({ max: 2 }), fc.integer({ min: 1, max: 3 })).map((at) => new Step('put', at, put)),
+    fc.tuple(process, fc.constantFrom(undefined, undefined, 'a', 'b')).map((at) => new Step('clean', at, clean)),
+    fc.tuple(process).map((at) => new Step('reopen', at, reopen)),
+    fc.tuple(process, fc.nat({ max: 40 }), page, fc.boolean()).map((at) => new Step('kill', at, kill)),
+    fc.constant(new Step('sync', [], sync)),
+    fc.tuple(fc.nat({ max: 1_000_000 })).map((at) => new Step('losePower', at, losePower)),
+    fc.tuple(share, fc.integer({ min: 1, max: 255 })).map((at) => new Step('damage', at, damage)),
   ],
   { maxCommands: 40, size: '+1' },
 );
