@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { SeekfsError } from '../lib/base/errors.ts';
 import type { Download } from '../lib/maintain/local-file.ts';
 import type { SelectedFile } from '../lib/maintain/select.ts';
+import { findFile } from '../lib/manifest/find-file.ts';
 import type { PinnedVersion } from '../lib/manifest/types.ts';
 
 /** As `cp -r` has it; one file goes to the destination itself, unless that is a directory or ends in a slash. */
@@ -24,11 +25,7 @@ export async function placeFiles(
 
 /** `get NS big.bin` would fetch everything into a directory of that name, which nobody means. */
 export async function refuseFileName(version: PinnedVersion, destination: string): Promise<void> {
-  const isFile = await version.lookup(destination).then(
-    () => true,
-    () => false,
-  );
-  if (!isFile) return;
+  if (!(await findFile(version, destination))) return;
   throw new SeekfsError(
     'usage',
     `${destination} is a file of ${version.ns}: give a destination behind it, or write ./${destination} for a directory`,

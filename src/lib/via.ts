@@ -9,6 +9,7 @@ import { MIB } from './base/units.ts';
 import { SeekfsClient } from './client.ts';
 import type { Config } from './config/config.ts';
 import { decodeManifest } from './manifest/codec.ts';
+import { pathNotFound } from './manifest/find-file.ts';
 import type { FileEntry, ManifestHeader, PinnedVersion, VersionSelector } from './manifest/types.ts';
 import { compareKeys } from './objectstore/key.ts';
 import type { Seekfs } from './open.ts';
@@ -53,9 +54,7 @@ class RemoteVersion implements PinnedVersion {
   async lookup(path: string): Promise<FileEntry> {
     const entry = this.#byPath.get(path);
     if (entry) return entry;
-    throw new SeekfsError('path_not_found', `version ${this.version} of ${this.ns} has no file ${path}`, {
-      details: { ns: this.ns, path, version: this.version },
-    });
+    throw pathNotFound(this, path);
   }
 
   async *list({

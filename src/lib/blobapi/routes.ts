@@ -1,4 +1,5 @@
 // What each endpoint of the table in endpoints.ts does: parameters in, the right function of the library, an answer.
+import { findFile } from '../manifest/find-file.ts';
 import { fileOfKey } from '../manifest/key-layout.ts';
 import { encodePrometheus, sumSamples, PROMETHEUS_CONTENT_TYPE } from '../base/prometheus.ts';
 import type { Reader } from '../read/reader.ts';
@@ -163,7 +164,7 @@ async function testStream(exchange: Exchange, query: Query, service: Service): P
   if (!name) throw nowhere;
   const lease = await versions.acquire(name.ns, { kind: 'head' });
   try {
-    const entry = await lease.pinned.lookup(name.path).catch(() => undefined);
+    const entry = await findFile(lease.pinned, name.path);
     if (entry?.storage.key !== key || entry.storage.off !== 0) throw nowhere;
     const context = { reader: await service.reader(), version: lease.pinned, rangesMax: limits.rangesMax };
     await answerEntry(exchange, query, { ...context, entry });

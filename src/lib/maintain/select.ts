@@ -1,6 +1,7 @@
-// Which files of a version a user means: a path, a directory (`images` or `images/`), a glob, or everything. Used by
-// get, warm, rm and whatever else takes PATH arguments; one listing or lookup per argument, no request.
-import { isSeekfsError, SeekfsError } from '../base/errors.ts';
+// Which files of a version a user means: a path, a directory (`images` or `images/`), a glob, or everything. For
+// `get`; one listing or lookup per argument, no request. (`warm` and `gen` take patterns: path-patterns.ts.)
+import { SeekfsError } from '../base/errors.ts';
+import { findFile } from '../manifest/find-file.ts';
 import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
 
 export interface SelectedFile {
@@ -40,7 +41,7 @@ export async function* selectFiles(version: PinnedVersion, names: readonly strin
 }
 
 async function* named(version: PinnedVersion, name: string): AsyncGenerator<SelectedFile> {
-  const exact = name.endsWith('/') ? undefined : await find(version, name);
+  const exact = name.endsWith('/') ? undefined : await findFile(version, name);
   if (exact) {
     yield { entry: exact, relativePath: baseName(name) };
     return;
@@ -51,15 +52,6 @@ async function* named(version: PinnedVersion, name: string): AsyncGenerator<Sele
   const matches = glob ? await matcher(name) : () => true;
   for await (const entry of version.list({ prefix: directory })) {
     if (matches(entry.path)) yield { entry, relativePath: entry.path.slice(stripped) };
-  }
-}
-
-async function find(version: PinnedVersion, path: string): Promise<FileEntry | undefined> {
-  try {
-    return await version.lookup(path);
-  } catch (error) {
-    if (isSeekfsError(error, 'path_not_found')) return undefined;
-    throw error;
   }
 }
 

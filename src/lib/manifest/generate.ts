@@ -5,6 +5,7 @@ import { readAll, type ReadCounts, type ReadProgress } from './bucket-read.ts';
 import { scanBucket, type BucketScan } from './bucket-scan.ts';
 import { checkPageSize } from './checksums.ts';
 import type { ManifestEdit } from './edit.ts';
+import { findFile } from './find-file.ts';
 import { openIntent } from './intents.ts';
 import { checkNamespace, filesPrefix } from './key-layout.ts';
 import { compilePatterns, type PathPatterns } from './path-patterns.ts';
@@ -225,7 +226,7 @@ async function planEdit(
   if (current?.digest === base?.digest) return { upserts, removals: scan.gone.map((entry) => entry.path) };
   const removals: string[] = [];
   for (const old of scan.gone) {
-    const now = await current?.lookup(old.path).catch(() => undefined);
+    const now = current && (await findFile(current, old.path));
     if (now?.storage.key === old.storage.key && now.storage.etag === old.storage.etag) removals.push(old.path);
   }
   return { upserts, removals };

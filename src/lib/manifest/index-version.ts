@@ -2,7 +2,7 @@
 // is checked before it is used.
 import type { FileHandle } from 'node:fs/promises';
 import { crc32c } from '../base/crc32c.ts';
-import { SeekfsError } from '../base/errors.ts';
+import { pathNotFound } from './find-file.ts';
 import {
   BlockCursor,
   FOOTER_BYTES,
@@ -121,9 +121,7 @@ export class IndexVersion implements PinnedVersion {
         if (order > 0) break;
       }
     }
-    throw new SeekfsError('path_not_found', `version ${this.version} of ${this.ns} has no file ${path}`, {
-      details: { ns: this.ns, path, version: this.version },
-    });
+    throw pathNotFound(this, path);
   }
 
   #keep(entry: FileEntry): FileEntry {

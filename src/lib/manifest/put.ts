@@ -9,6 +9,7 @@ import { ChecksumPool } from './checksum-pool.ts';
 import { checkPageSize } from './checksums.ts';
 import { putContent } from './content-object.ts';
 import { hexOf } from './digest.ts';
+import { findFile } from './find-file.ts';
 import { openIntent, type Lease } from './intents.ts';
 import { checkNamespace, checkPath, contentKey } from './key-layout.ts';
 import { checkPackOptions, packedBytes, packShard, type PackOptions } from './pack.ts';
@@ -244,11 +245,8 @@ class PutRun {
   }
 
   async #isKnown(path: string, key: string): Promise<boolean> {
-    try {
-      return (await this.#base?.lookup(path))?.storage.key === key;
-    } catch {
-      return false;
-    }
+    const known = this.#base && (await findFile(this.#base, path));
+    return known?.storage.key === key;
   }
 
   #report(): void {
