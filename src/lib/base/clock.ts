@@ -1,5 +1,6 @@
 // Time as an injected seam: tests drive a manual clock, nothing below reads the wall clock by itself.
 import { abortError } from './errors.ts';
+import { onAbort } from './on-abort.ts';
 
 export interface Clock {
   /** Milliseconds since the epoch, for stamps that people and other machines read. */
@@ -19,14 +20,14 @@ export const systemClock: Clock = {
         reject(abortError(signal));
         return;
       }
-      const onAbort = (): void => {
+      const cancel = (): void => {
         clearTimeout(timer);
         reject(abortError(signal!));
       };
       const timer = setTimeout(() => {
-        signal?.removeEventListener('abort', onAbort);
+        signal?.removeEventListener('abort', cancel);
         resolve();
       }, delayMs);
-      signal?.addEventListener('abort', onAbort, { once: true });
+      if (signal) onAbort(signal, cancel);
     }),
 };

@@ -2,6 +2,7 @@
 // to nothing but themselves, reused for ever, and counted by reference; resident memory then follows the bound, not
 // the garbage collector. Demand waits in order; speculation is refused while anything waits or little is left.
 import { abortError } from './errors.ts';
+import { onAbort } from './on-abort.ts';
 import { Semaphore } from './semaphore.ts';
 import { KIB } from './units.ts';
 
@@ -113,7 +114,7 @@ export class MemoryGovernor {
     if (this.#waiters.size === 0 && !this.#fits(count)) this.#reclaim(count);
     if (this.#waiters.size === 0 && this.#fits(count)) return this.#take(lengths);
     return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
+      const cancel = (): void => {
         this.#waiters.delete(waiter);
         reject(abortError(signal!));
         this.#wake();
@@ -121,12 +122,12 @@ export class MemoryGovernor {
       const waiter: Waiter = {
         count,
         grant: () => {
-          signal?.removeEventListener('abort', onAbort);
+          signal?.removeEventListener('abort', cancel);
           resolve(this.#take(lengths));
         },
       };
       this.#waiters.add(waiter);
-      signal?.addEventListener('abort', onAbort, { once: true });
+      if (signal) onAbort(signal, cancel);
     });
   }
 

@@ -1,5 +1,6 @@
 // A counting semaphore with first-come order and abortable waits: the cap on whatever is counted in permits.
 import { abortError } from './errors.ts';
+import { onAbort } from './on-abort.ts';
 
 interface Waiter {
   readonly permits: number;
@@ -35,7 +36,7 @@ export class Semaphore {
     if (signal?.aborted) throw abortError(signal);
     if (this.#waiters.size > 0 || this.#free < permits) {
       await new Promise<void>((resolve, reject) => {
-        const onAbort = (): void => {
+        const cancel = (): void => {
           this.#waiters.delete(waiter);
           reject(abortError(signal!));
           this.#wake();
@@ -43,12 +44,12 @@ export class Semaphore {
         const waiter: Waiter = {
           permits,
           grant: () => {
-            signal?.removeEventListener('abort', onAbort);
+            signal?.removeEventListener('abort', cancel);
             resolve();
           },
         };
         this.#waiters.add(waiter);
-        signal?.addEventListener('abort', onAbort, { once: true });
+        if (signal) onAbort(signal, cancel);
       });
     } else {
       this.#free -= permits;

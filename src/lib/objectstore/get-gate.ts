@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts';
 import { SeekfsError, abortError } from '../base/errors.ts';
 import type { Lane } from '../base/memory.ts';
 import type { Cell, Metrics } from '../base/metrics.ts';
+import { onAbort } from '../base/on-abort.ts';
 import type { ExhaustedBudget } from './object-store.ts';
 import { TokenBucket } from '../base/token-bucket.ts';
 import { formatBytes } from '../base/units.ts';
@@ -162,7 +163,7 @@ export class GetGate {
     const granted = new Promise<void>((resolve, reject) => {
       const leave = (): void => {
         this.#waiting[lane].delete(waiter);
-        signal?.removeEventListener('abort', onAbort);
+        signal?.removeEventListener('abort', cancel);
         promotion?.removeEventListener('abort', onPromotion);
         this.#show();
       };
@@ -178,7 +179,7 @@ export class GetGate {
           reject(error);
         },
       };
-      const onAbort = (): void => waiter.refuse(abortError(signal!));
+      const cancel = (): void => waiter.refuse(abortError(signal!));
       const onPromotion = (): void => {
         this.#waiting[lane].delete(waiter);
         lane = 'demand';
@@ -186,8 +187,8 @@ export class GetGate {
         this.#waiting[lane].add(waiter);
         this.#pump();
       };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      if (lane === 'speculation') promotion?.addEventListener('abort', onPromotion, { once: true });
+      if (signal) onAbort(signal, cancel);
+      if (promotion && lane === 'speculation') onAbort(promotion, onPromotion);
       this.#waiting[lane].add(waiter);
     });
     this.#pump();

@@ -2,6 +2,7 @@
 import { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { SeekfsError, abortError } from '../base/errors.ts';
+import { onAbort } from '../base/on-abort.ts';
 import { networkError, badAnswer, type S3Context } from './s3-errors.ts';
 
 /**
@@ -22,8 +23,8 @@ export async function deliver(
     if (sinkWorks) timer.refresh();
     else body.destroy(stalled);
   }, stallMs);
-  const onAbort = (): void => void body.destroy(abortError(signal!));
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const cancel = (): void => void body.destroy(abortError(signal!));
+  if (signal) onAbort(signal, cancel);
   const reading = body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
   const next = async (): Promise<IteratorResult<Uint8Array>> => {
     try {
@@ -43,6 +44,6 @@ export async function deliver(
     }
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
+    signal?.removeEventListener('abort', cancel);
   }
 }

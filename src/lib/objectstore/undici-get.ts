@@ -4,6 +4,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { abortError, type SeekfsError } from '../base/errors.ts';
+import { onAbort } from '../base/on-abort.ts';
 import { KIB } from '../base/units.ts';
 import { networkError, parseRetryAfterMs, s3Error, type S3Context } from './s3-errors.ts';
 import { ExactLength, type S3ResponseHead } from './s3-response.ts';
@@ -67,7 +68,7 @@ export class UndiciGetHandler implements Dispatcher.DispatchHandler {
     });
     this.#resolve = settle!.resolve;
     this.#reject = settle!.reject;
-    get.signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (get.signal) onAbort(get.signal, this.#onAbort);
   }
 
   readonly #onAbort = (): void => this.#fail(abortError(this.#get.signal!));
