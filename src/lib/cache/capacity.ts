@@ -2,7 +2,8 @@
 // Asked before a segment is created, and once more after: so the bounds hold with any number of writers.
 import type { Disk } from '../disk/disk.ts';
 import { makeDirectoryDurably } from '../disk/write-durably.ts';
-import { headBytesOf, SEGMENT_HEADER_BYTES, OWNER_BYTES_MAX, type RecordKey } from '../segment/format.ts';
+import { SEGMENT_HEADER_BYTES, OWNER_BYTES_MAX, type RecordKey } from '../segment/format.ts';
+import { recordRoomBytes } from '../segment/writer.ts';
 import { GIB, MIB } from '../base/units.ts';
 import type { SegmentSet } from './segment-set.ts';
 
@@ -35,14 +36,20 @@ export class CapacityGuard {
   readonly capacityBytes: number;
   readonly #options: CapacityOptions;
   #begun = false;
+  /** As of the last time a segment was asked for. */
+  #isSpaceScarce = false;
+  /** The smallest segment that was worth beginning then. */
+  #leastBytes = 0;
 
   constructor(options: CapacityOptions) {
     this.#options = options;
     this.capacityBytes = options.capacityBytes;
   }
 
-  /** As of the last time a segment was asked for: storing more takes an eviction. */
-  full = false;
+  /** Another segment takes an eviction. What the open one still has room for does not count. */
+  get full(): boolean {
+    return this.#isSpaceScarce || this.#boundFor('insert') - this.#options.set.boundBytes < this.#leastBytes;
+  }
 
   /** Size at which segments roll. */
   get segmentBytes(): number {
@@ -63,18 +70,24 @@ export class CapacityGuard {
     await makeDirectoryDurably(disk, set.directoryPath);
     if (!this.#begun) await this.#options.beforeFirst?.();
     this.#begun = true;
-    const keyBytes = record.group.length + record.item.length;
-    const least = headBytesOf(record, record.payloadBytes) + record.payloadBytes + 2 * keyBytes + SEGMENT_FRAME_BYTES;
-    const wanted = Math.max(this.segmentBytes, least);
+    // What is reserved counts against the bound until the segment ends: so much as records like this one will use.
+    const recordBytes = recordRoomBytes(record, record.payloadBytes);
+    const records = Math.max(1, Math.floor((this.segmentBytes - SEGMENT_FRAME_BYTES) / recordBytes));
+    const wanted = SEGMENT_FRAME_BYTES + records * recordBytes;
+    const least = SEGMENT_FRAME_BYTES + recordBytes;
+    const worthwhile = Math.max(least, Math.min(wanted, MIB));
     await set.refresh();
     let room = await this.roomBytes(purpose);
-    if (purpose === 'insert') this.full = room < 2 * wanted;
+    if (purpose === 'insert') {
+      this.#leastBytes = worthwhile;
+      this.#isSpaceScarce = (await this.#freeBytes()) < 2 * wanted;
+    }
     if (room < wanted && makeRoom && purpose === 'insert') {
       await makeRoom(wanted);
       room = await this.roomBytes(purpose);
     }
     if (room >= wanted) return wanted;
-    return room >= Math.max(least, Math.min(wanted, MIB)) ? room : undefined;
+    return room >= worthwhile ? room : undefined;
   }
 
   /** Are the bounds kept, all reservations of all writers counted? */
@@ -90,15 +103,20 @@ export class CapacityGuard {
 
   /** Bytes that could be reserved now. */
   async roomBytes(purpose: Purpose): Promise<number> {
+    const freeBytes = await this.#freeBytes();
+    return Math.floor(Math.min(this.#boundFor(purpose) - this.#options.set.boundBytes, freeBytes));
+  }
+
+  /** Of the file system, past what is reserved for others and for segments. */
+  async #freeBytes(): Promise<number> {
     const { disk, set } = this.#options;
     const { freeBytes, totalBytes } = await disk.space(set.directoryPath);
-    const reserveBytes = this.#options.freeReserveBytes ?? defaultReserveBytes(totalBytes);
+    const reserveBytes = this.#options.freeReserveBytes ?? Math.min(totalBytes * 0.1, 32 * GIB);
     // What open segments have reserved but not written yet is still counted as free by the file system.
     let promisedBytes = 0;
     for (const { name, sizeBytes } of set) {
       if (name.kind === 'open') promisedBytes += Math.max(0, name.reservedBytes - sizeBytes);
     }
-    const free = freeBytes - reserveBytes - promisedBytes;
-    return Math.floor(Math.min(this.#boundFor(purpose) - set.boundBytes, free));
+    return freeBytes - reserveBytes - promisedBytes;
   }
 }

@@ -76,6 +76,11 @@ export class LogWriter {
     return true;
   }
 
+  /** What the open segment still takes. */
+  get openRoomBytes(): number {
+    return this.#open?.writer.roomBytes ?? 0;
+  }
+
   /** Seals behind the back of the next appends: syncing a whole segment takes its time. One at a time. */
   async #roll(): Promise<void> {
     await this.settle();

@@ -192,7 +192,8 @@ export class SegmentStore {
     if (!isCacheable(page)) return false;
     // A page that is there in part was admitted before.
     if (this.#records(page).length === 0) {
-      const full = capacity.full || set.namespaceBytes(page.ns) + page.len > quotaBytes;
+      const isFull = capacity.full && !queue.fitsOpenSegment(run);
+      const full = isFull || set.namespaceBytes(page.ns) + page.len > quotaBytes;
       if (retention.admit(page, { full, residentPages: set.index.count }) === 'decline') {
         metrics.add('seekfs_l2_declined_total', 1, { reason: 'policy' });
         return false;

@@ -8,6 +8,7 @@ import type { MemoryGovernor } from '../base/memory.ts';
 import type { Cell, Metrics } from '../base/metrics.ts';
 import { CHECK_BLOCK_BYTES, GRANULE_BYTES, granuleCount } from '../page/page.ts';
 import type { VerifiedRun } from '../page/verified.ts';
+import { recordRoomBytes } from '../segment/writer.ts';
 import type { LogWriter } from './log-writer.ts';
 import { encodeItem, itemOf, PAGE_RECORD_KIND, type FileKeys } from './page-key.ts';
 import { bitsOf, recordsOf } from './pieces.ts';
@@ -60,6 +61,8 @@ export class WriteQueue {
   #pausedFor: 'room' | 'disk' = 'room';
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
   #mayPass = true;
+  /** Room that what waits, or is written now, takes of segments. */
+  #queuedBytes = 0;
   /** When the disk last took something, or was not asked to. */
   #movedAtMs = 0;
 
@@ -78,8 +81,19 @@ export class WriteQueue {
       return false;
     }
     this.#runs.push({ run: run.retain(), ...options });
+    this.#queuedBytes += this.#roomFor(run);
     this.#working ??= this.#work();
     return true;
+  }
+
+  /** Does the run still go into the segment that is open, after all that waits? */
+  fitsOpenSegment(run: VerifiedRun): boolean {
+    return this.#queuedBytes + this.#roomFor(run) <= this.#parts.writer.openRoomBytes;
+  }
+
+  #roomFor({ page, span, bytes }: VerifiedRun): number {
+    const { group } = this.#parts.keys.of(page);
+    return recordRoomBytes({ group, item: encodeItem(itemOf(page, span.first)) }, bytes);
   }
 
   /** Resolves when what was offered so far is written, or was given up. */
@@ -113,12 +127,18 @@ export class WriteQueue {
       try {
         while (!(await this.#tryWrite(next))) await this.#partOfPause();
       } finally {
-        finish(next);
+        this.#finish(next);
         this.#stalled = false;
       }
     }
     done.abort();
     this.#working = undefined;
+  }
+
+  #finish({ run, onWritten }: Offered): void {
+    this.#queuedBytes -= this.#roomFor(run);
+    run.release();
+    onWritten?.();
   }
 
   /** False where the run is to be tried again when the pause is over. */
@@ -177,7 +197,7 @@ export class WriteQueue {
           continue;
         }
         metrics.add('seekfs_l2_declined_total', 1, { reason: 'stalled' });
-        finish(offered);
+        this.#finish(offered);
       }
     }
   }
@@ -245,9 +265,4 @@ export class WriteQueue {
     this.#pauseMs = Math.min(PAUSE_MS_MAX, Math.max(PAUSE_MS_MIN, this.#pauseMs * 2));
     this.#pausedUntilMs = this.#parts.clock.monotonicMs() + this.#pauseMs;
   }
-}
-
-function finish({ run, onWritten }: Offered): void {
-  run.release();
-  onWritten?.();
 }

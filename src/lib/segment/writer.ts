@@ -82,10 +82,13 @@ export class SegmentWriter {
     return this.#entries;
   }
 
-  /** Is there room for the record, and for the footer after it? */
+  /** For more records, each with its part of the footer. */
+  get roomBytes(): number {
+    return this.reservedBytes - this.#position - this.#footerBytes;
+  }
+
   fits(key: RecordKey, payloadBytes: number): boolean {
-    const bytes = headBytesOf(key, payloadBytes) + payloadBytes + this.#footerBytes + footerBytesOf(key);
-    return this.#position + bytes <= this.reservedBytes;
+    return recordRoomBytes(key, payloadBytes) <= this.roomBytes;
   }
 
   /**
@@ -157,6 +160,11 @@ export class SegmentWriter {
         : this.#disk.rename(path, join(this.#directoryPath, sealedName))
     ).catch(() => undefined);
   }
+}
+
+/** What a record takes of a segment's room. */
+export function recordRoomBytes(key: RecordKey, payloadBytes: number): number {
+  return headBytesOf(key, payloadBytes) + payloadBytes + footerBytesOf(key);
 }
 
 function footerBytesOf(key: RecordKey): number {

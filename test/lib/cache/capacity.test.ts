@@ -13,6 +13,8 @@ import { formatSegmentName } from '../../../src/lib/segment/names.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 const RECORD = { group: Buffer.from('g'), item: Buffer.from('i'), payloadBytes: 1000 };
+/** Of 2 MiB what whole records like that take, with the frame of a segment. */
+const SEGMENT_BYTES = 2_097_132;
 
 /** A guard of 64 MiB, and so of segments of 2, on a disk with so much space, beside the open segment of another writer. */
 async function guard(options: { freeBytes: number; reservedBytes: number }): Promise<CapacityGuard> {
@@ -38,12 +40,12 @@ async function guard(options: { freeBytes: number; reservedBytes: number }): Pro
 
 test('what others have reserved counts, whether they wrote it or not', async () => {
   const beside = await guard({ freeBytes: 900 * MIB, reservedBytes: 60 * MIB });
-  expect(await beside.reserve(RECORD, 'insert')).toBe(2 * MIB);
+  expect(await beside.reserve(RECORD, 'insert')).toBe(SEGMENT_BYTES);
   const full = await guard({ freeBytes: 900 * MIB, reservedBytes: 62 * MIB });
   expect(await full.reserve(RECORD, 'insert')).toBeUndefined();
   expect(full.full).toBe(true);
   // One segment is kept free for what eviction writes again.
-  expect(await full.reserve(RECORD, 'rewrite')).toBe(2 * MIB);
+  expect(await full.reserve(RECORD, 'rewrite')).toBe(SEGMENT_BYTES);
 });
 
 test('of two writers that reserved at once it is seen that the bound is passed', async () => {
@@ -54,7 +56,7 @@ test('of two writers that reserved at once it is seen that the bound is passed',
 
 test('the space that is left to others bounds it too, less what open segments will still take', async () => {
   const small = await guard({ freeBytes: 103 * MIB, reservedBytes: 0 });
-  expect(await small.reserve(RECORD, 'insert')).toBe(2 * MIB);
+  expect(await small.reserve(RECORD, 'insert')).toBe(SEGMENT_BYTES);
   const none = await guard({ freeBytes: 100 * MIB, reservedBytes: 0 });
   expect(await none.reserve(RECORD, 'insert')).toBeUndefined();
   const promised = await guard({ freeBytes: 103 * MIB, reservedBytes: 3 * MIB });

@@ -95,6 +95,20 @@ describe('eviction', () => {
     expect(l2.metrics.get('seekfs_l2_evicted_bytes_total')).toBe(0);
   });
 
+  test('begins under retain only when every byte is taken, that of the open segment too, but for the last segment', async () => {
+    // Segments of 2 MiB, each with room for one page of 1 MiB and its head, or for six of 300,000 bytes.
+    for (const [len, pages] of [
+      [MIB, 61],
+      [300_000, 216],
+    ] as const) {
+      directory = await temporaryDirectory();
+      const l2 = await open({ capacityBytes: 64 * MIB, policyOf: () => 'retain' });
+      for (const page of pagesOf(pages + 10, len)) await l2.put(page);
+      expect(await heldOf(l2, pagesOf(pages + 10, len))).toHaveLength(pages);
+      expect(l2.metrics.get('seekfs_l2_evicted_bytes_total')).toBe(0);
+    }
+  });
+
   test('takes dead pages first', async () => {
     const l2 = await open({ capacityBytes: 32 * MIB });
     const old = Array.from({ length: 40 }, (_, pageId) => testPage({ pageId, identity: 'sha256:old' }));
