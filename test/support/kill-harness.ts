@@ -21,6 +21,7 @@ const KILL_DELAY_MS_MAX = 10;
 
 export interface KillReport {
   readonly seed: number;
+  /** As many as were asked for, and more, up to twice as many, where too few of those came in the middle of an append. */
   readonly kills: number;
   /** Kills after which the dead writer's segment ended in part of a record. */
   readonly midAppend: number;
@@ -44,7 +45,9 @@ export async function killWriters(options: { program: string; kills: number; see
   const { program, kills, seed } = options;
   const random = seededRandom(seed);
   const report = { seed, kills: 0, midAppend: 0, declined: 0, acknowledged: 0, hits: 0 };
-  while (report.kills < kills) {
+  // On a busy machine the moments are not ours: a third of what was asked for must hit an append, however long it takes.
+  const isEnough = (): boolean => report.kills >= kills && (report.midAppend >= kills / 3 || report.kills >= 2 * kills);
+  while (!isEnough()) {
     const directory = await mkdtemp(join(tmpdir(), 'seekfs-kills-'));
     const lives = new Set<Life>();
     const past: Life[] = [];
@@ -54,8 +57,8 @@ export async function killWriters(options: { program: string; kills: number; see
         lives.add(start(program, [directory, name, PAGE_BYTES, CAPACITY_BYTES, random.unit() * 2 ** 32], name, lives));
       };
       for (let writer = 0; writer < WRITERS; writer += 1) begin();
-      const end = Math.min(kills, report.kills + KILLS_A_DIRECTORY);
-      while (report.kills < end) {
+      const end = report.kills + KILLS_A_DIRECTORY;
+      while (report.kills < end && !isEnough()) {
         const victim = [...lives][Math.floor(random.unit() * lives.size)]!;
         await killAtRandom(victim, random);
         lives.delete(victim);

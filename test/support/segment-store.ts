@@ -4,7 +4,7 @@ import { crc32c, loadCrc32c } from '../../src/lib/base/crc32c.ts';
 import type { LogLevel, Logger } from '../../src/lib/base/log.ts';
 import { MemoryGovernor, type Slab } from '../../src/lib/base/memory.ts';
 import { Metrics } from '../../src/lib/base/metrics.ts';
-import { seededRandom, systemRandom } from '../../src/lib/base/random.ts';
+import { seededRandom } from '../../src/lib/base/random.ts';
 import { MIB } from '../../src/lib/base/units.ts';
 import { openSegmentStore, type SegmentStoreOptions } from '../../src/lib/cache/open-segment-store.ts';
 import type { SegmentStore } from '../../src/lib/cache/segment-store.ts';
@@ -77,6 +77,12 @@ export function joined(slabs: readonly Slab[]): Buffer {
   return bytes;
 }
 
+let opened = 0;
+
+/**
+ * Segment names are the same in every run, and with them the order of segments: other ones for each store of a process.
+ * Programs that share a directory with others pass `systemRandom`, or their segments would have the same names.
+ */
 export async function openTestStore(
   directoryPath: string,
   options: Partial<SegmentStoreOptions> & { clock?: Clock } = {},
@@ -93,7 +99,7 @@ export async function openTestStore(
     metrics,
     log: logger,
     clock: systemClock,
-    random: systemRandom,
+    random: seededRandom((opened += 1)),
     ...options,
   });
   return {

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { systemClock } from '../../../src/lib/base/clock.ts';
 import { silentLogger } from '../../../src/lib/base/log.ts';
+import { systemRandom } from '../../../src/lib/base/random.ts';
 import { Claims } from '../../../src/lib/cache/claims.ts';
 import { ReaderRegistry, versionsInUse } from '../../../src/lib/cache/reader-registry.ts';
 import { LockFile } from '../../../src/lib/disk/lock-file.ts';
@@ -19,7 +20,7 @@ const claims = new Claims({
   silenceMsMax: 6000,
 });
 const registry = new ReaderRegistry({ disk: nodeDisk, directoryPath, clock: systemClock });
-const pages = await openTestStore(directoryPath);
+const pages = await openTestStore(directoryPath, { random: systemRandom });
 
 const orders = {
   whoAmI: () => currentProcess(),

@@ -1,7 +1,7 @@
 // A process that writes pages into a shared segmentstore and reads those of the others, until it is killed. Tells its
 // parent of every append before it begins and of every put that returned; a wrong byte or an error ends it.
 // Arguments: directory, name of this life, page bytes, capacity bytes, seed, names of the others' lives.
-import { seededRandom } from '../../../src/lib/base/random.ts';
+import { seededRandom, systemRandom } from '../../../src/lib/base/random.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { piecewiseDisk } from '../piecewise-disk.ts';
 import { openTestStore, testPage } from '../segment-store.ts';
@@ -31,7 +31,11 @@ function tell(message: WriterMessage): void {
 
 async function live(): Promise<never> {
   const disk = piecewiseDisk(nodeDisk, { pieceBytes: 1536, onAppend: () => tell({ kind: 'append' }) });
-  const store = await openTestStore(directory, { disk, capacityBytes: Number(capacityBytes) });
+  const store = await openTestStore(directory, {
+    disk,
+    capacityBytes: Number(capacityBytes),
+    random: systemRandom,
+  });
   for (let pageId = 0; ; pageId += 1) {
     const before = store.metrics.get('seekfs_l2_written_bytes_total');
     const page = testPage({ path: name, pageId, len });
