@@ -10,13 +10,15 @@ const BIN = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 export class Seekfs {
   #env;
   #flags;
+  #bin;
 
   /**
    * @param {string} directory for its home, its store and its configuration
-   * @param {{ store?: string, s3?: import('./peers.js').S3Origin, engine?: string, config?: string }} [options] an S3
-   * origin, or the directory store
+   * @param {{ store?: string, s3?: import('./peers.js').S3Origin, engine?: string, config?: string, bin?: string }}
+   * [options] an S3 origin, or the directory store; `bin` of another tree
    */
   constructor(directory, options = {}) {
+    this.#bin = options.bin ?? BIN;
     const home = join(directory, 'home');
     mkdirSync(home, { recursive: true });
     const kept = Object.entries(process.env).filter(([name]) => !/^(SEEKFS_|XDG_|AWS_)/.test(name));
@@ -40,7 +42,7 @@ export class Seekfs {
   /** A shell command line. @param {string} args already quoted @param {string} [cache] */
   line(args, cache) {
     const cacheFlag = cache ? `--cache ${quote(cache)}` : '';
-    return `${quote(process.execPath)} ${quote(BIN)} ${args} ${this.#flags} ${cacheFlag}`;
+    return `${quote(process.execPath)} ${quote(this.#bin)} ${args} ${this.#flags} ${cacheFlag}`;
   }
 
   /** Runs a command. @param {string} args @param {{ cache?: string, into?: string }} [options] `into`: the rest of a pipe */
