@@ -31,6 +31,16 @@ export interface BlobOptions extends ClientReadOptions {
   readonly hash?: string | undefined;
 }
 
+export interface ClientManifest {
+  readonly version: number;
+  /** Of the manifest's object. */
+  readonly digest: string;
+  /** Of the whole version. */
+  readonly fileCount: number;
+  readonly totalBytes: number;
+  readonly packed: Buffer;
+}
+
 export interface HintRequest {
   readonly epoch?: number | undefined;
   readonly priority?: number | undefined;
@@ -139,21 +149,20 @@ export class SeekfsClient {
     }
   }
 
-  /** The manifest, packed as gzip, with its version and digest. */
+  /** The manifest, packed as gzip, or of its files only the one at `path`, or `limit` of them. */
   async manifest(
     ns: string,
-    options: ClientReadOptions = {},
-  ): Promise<{ version: number; digest: string; packed: Buffer }> {
-    return this.#retried(options.signal, async () => {
+    options: ClientReadOptions & { readonly path?: string | undefined; readonly limit?: number | undefined } = {},
+  ): Promise<ClientManifest> {
+    const { version, path, limit, signal } = options;
+    return this.#retried(signal, async () => {
       const headers = { 'accept-encoding': 'gzip' };
-      const answer = await this.#ask(
-        '/manifest',
-        { ns, version: options.version },
-        { headers, signal: options.signal },
-      );
+      const answer = await this.#ask('/manifest', { ns, version, path, limit }, { headers, signal });
       return {
         version: Number(answer.headers['x-seekfs-version']),
         digest: String(answer.headers['x-seekfs-digest']),
+        fileCount: Number(answer.headers['x-seekfs-files']),
+        totalBytes: Number(answer.headers['x-seekfs-bytes']),
         packed: Buffer.from(await answer.body.arrayBuffer()),
       };
     });

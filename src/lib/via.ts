@@ -6,7 +6,7 @@ import { silentLogger, type Logger } from './base/log.ts';
 import { MemoryGovernor, SLAB_BYTES, type Slab } from './base/memory.ts';
 import { Metrics } from './base/metrics.ts';
 import { MIB } from './base/units.ts';
-import { SeekfsClient } from './client.ts';
+import { SeekfsClient, type ClientManifest } from './client.ts';
 import type { Config } from './config/config.ts';
 import { decodeManifest } from './manifest/codec.ts';
 import { pathNotFound } from './manifest/find-file.ts';
@@ -26,33 +26,41 @@ function refused(): SeekfsError {
   );
 }
 
+/** So many files are asked for one by one; whoever wants more gets the whole manifest at once. */
+const SINGLE_LOOKUPS_MAX = 32;
+
 class RemoteVersion implements PinnedVersion {
   readonly ns: string;
   readonly digest: string;
   readonly header: ManifestHeader;
+  readonly fileCount: number;
   readonly totalBytes: number;
-  readonly #entries: readonly FileEntry[];
-  readonly #byPath: ReadonlyMap<string, FileEntry>;
+  readonly #client: SeekfsClient;
+  readonly #found = new Map<string, Promise<FileEntry>>();
+  #all: Promise<ReadonlyMap<string, FileEntry>> | undefined;
 
-  constructor(parts: { ns: string; digest: string; header: ManifestHeader; entries: FileEntry[] }) {
-    this.ns = parts.ns;
-    this.digest = parts.digest;
-    this.header = parts.header;
-    this.#entries = parts.entries.sort((a, b) => compareKeys(a.path, b.path));
-    this.#byPath = new Map(this.#entries.map((entry) => [entry.path, entry]));
-    this.totalBytes = this.#entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  constructor(client: SeekfsClient, ns: string, facts: ClientManifest & { readonly header: ManifestHeader }) {
+    this.#client = client;
+    this.ns = ns;
+    this.digest = facts.digest;
+    this.header = facts.header;
+    this.fileCount = facts.fileCount;
+    this.totalBytes = facts.totalBytes;
   }
 
   get version(): number {
     return this.header.version;
   }
 
-  get fileCount(): number {
-    return this.#entries.length;
-  }
-
   async lookup(path: string): Promise<FileEntry> {
-    const entry = this.#byPath.get(path);
+    const found = this.#found.get(path);
+    if (found) return found;
+    if (!this.#all && this.#found.size < SINGLE_LOOKUPS_MAX) {
+      const entry = this.#ask({ path }).then(([only]) => only!);
+      this.#found.set(path, entry);
+      return entry;
+    }
+    const entry = (await this.#everything()).get(path);
     if (entry) return entry;
     throw pathNotFound(this, path);
   }
@@ -61,10 +69,25 @@ class RemoteVersion implements PinnedVersion {
     prefix = '',
     startAfter,
   }: { prefix?: string | undefined; startAfter?: string | undefined } = {}): AsyncIterable<FileEntry> {
-    for (const entry of this.#entries) {
+    for (const entry of (await this.#everything()).values()) {
       if (!entry.path.startsWith(prefix)) continue;
       if (startAfter === undefined || compareKeys(entry.path, startAfter) > 0) yield entry;
     }
+  }
+
+  #everything(): Promise<ReadonlyMap<string, FileEntry>> {
+    this.#all ??= this.#ask({}).then((entries) => {
+      entries.sort((a, b) => compareKeys(a.path, b.path));
+      return new Map(entries.map((entry) => [entry.path, entry]));
+    });
+    return this.#all;
+  }
+
+  async #ask(of: { readonly path?: string }): Promise<FileEntry[]> {
+    const { packed } = await this.#client.manifest(this.ns, { ...of, version: selectorText(this) });
+    const entries: FileEntry[] = [];
+    await decodeManifest(packed, { onEntry: (entry) => entries.push(entry) });
+    return entries;
   }
 
   async close(): Promise<void> {}
@@ -197,10 +220,9 @@ class ViaSeekfs implements Seekfs {
     { signal }: { signal?: AbortSignal | undefined } = {},
   ): Promise<PinnedVersion> {
     const version = selector.kind === 'head' ? undefined : selectorText(selector);
-    const { digest, packed } = await this.#client.manifest(ns, { version, signal });
-    const entries: FileEntry[] = [];
-    const header = await decodeManifest(packed, { onEntry: (entry) => entries.push(entry), signal });
-    return new RemoteVersion({ ns, digest, header, entries });
+    const facts = await this.#client.manifest(ns, { version, limit: 0, signal });
+    const header = await decodeManifest(facts.packed, { onEntry: () => undefined, signal });
+    return new RemoteVersion(this.#client, ns, { ...facts, header });
   }
 
   close(): Promise<void> {

@@ -4,7 +4,9 @@ import type { IncomingMessage } from 'node:http';
 import { SeekfsError } from '../base/errors.ts';
 import type { RawHeaders } from './exchange.ts';
 
-const EXPOSED = 'Accept-Ranges, Content-Range, ETag, Retry-After, X-Request-Id, X-Seekfs-Digest, X-Seekfs-Version';
+const EXPOSED =
+  'Accept-Ranges, Content-Range, ETag, Retry-After, X-Request-Id, ' +
+  'X-Seekfs-Bytes, X-Seekfs-Digest, X-Seekfs-Files, X-Seekfs-Version';
 const ALLOWED = 'Accept, Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range, X-Request-Id';
 const PREFLIGHT_AGE_S = 600;
 

@@ -18,7 +18,7 @@ export const PARAMETERS = {
   },
   prefix: { type: 'string', about: 'prefix of paths' },
   start_after: { type: 'string', about: 'list paths after this one only' },
-  limit: { type: 'integer', about: 'at most so many; next_start_after is where to go on' },
+  limit: { type: 'integer', about: 'at most so many files' },
 } as const;
 
 export type ParameterName = keyof typeof PARAMETERS;
@@ -101,9 +101,9 @@ export const ENDPOINTS = {
     path: '/manifest',
     method: 'GET',
     access: 'namespace',
-    parameters: ['ns', 'version'],
+    parameters: ['ns', 'version', 'path', 'limit'],
     required: ['ns'],
-    about: 'the manifest of a version, with gzip where that is accepted',
+    about: 'the manifest of a version, or of it one file, or so many; with gzip where that is accepted',
     answers: { 200: 'the manifest', ...FAULTS },
     contentTypes: JSON_TYPE,
   },

@@ -39,18 +39,36 @@ async function sendList(
   exchange.response.end(batch);
 }
 
-/** The manifest as its object has it, but for its digest, which is a header field: packing it again changes bytes. */
-export async function answerManifest(exchange: Exchange, version: PinnedVersion): Promise<void> {
+/**
+ * The manifest as its object has it, but for its digest, which is a header field: packing it again changes bytes. With
+ * `path` or `limit` of its files only that one or so many; what is about the whole is there all the same.
+ * @throws usage, path_not_found
+ */
+export async function answerManifest(exchange: Exchange, query: Query, version: PinnedVersion): Promise<void> {
+  const path = query.optional('path');
+  const limit = query.count('limit') ?? Infinity;
+  const files = path === undefined ? firstOf(version.list(), limit) : [await version.lookup(path)];
   const isPacked = /\bgzip\b/.test(exchange.request.headers['accept-encoding'] ?? '');
   const headers = ['Content-Type', 'application/json', 'X-Seekfs-Version', String(version.version)];
+  headers.push('X-Seekfs-Files', String(version.fileCount), 'X-Seekfs-Bytes', String(version.totalBytes));
   headers.push('X-Seekfs-Digest', version.digest, 'Vary', 'Accept-Encoding');
   if (isPacked) headers.push('Content-Encoding', 'gzip');
   exchange.head(200, headers);
   if (!exchange.isHead) {
     const encode = isPacked ? encodeManifest : encodeManifestJson;
-    for await (const chunk of encode(version.header, version.list())) await exchange.sendText(chunk);
+    for await (const chunk of encode(version.header, files)) await exchange.sendText(chunk);
   }
   exchange.response.end();
+}
+
+async function* firstOf<T>(items: AsyncIterable<T>, count: number): AsyncIterable<T> {
+  let rest = count;
+  if (rest === 0) return;
+  for await (const item of items) {
+    yield item;
+    rest -= 1;
+    if (rest === 0) return;
+  }
 }
 
 /** @throws usage */

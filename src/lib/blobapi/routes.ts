@@ -193,7 +193,7 @@ const ANSWERS: Readonly<Record<EndpointName, Answer>> = {
   hints,
   advisor,
   manifest: (exchange, query, service) =>
-    withVersion(exchange, query, service, ({ pinned }) => answerManifest(exchange, pinned)),
+    withVersion(exchange, query, service, ({ pinned }) => answerManifest(exchange, query, pinned)),
   ls: (exchange, query, service) =>
     withVersion(exchange, query, service, ({ pinned }) => answerLs(exchange, query, pinned)),
   test_head: testHead,

@@ -23,7 +23,7 @@ const NUMBERS = ['-1', '-0', '1.5', '1e3', '0x10', '%2B1', '%201', '1%20', 'NaN'
 const BAD: Readonly<Partial<Record<ParameterName, readonly string[]>>> = {
   off: [...NUMBERS, '9'.repeat(400)],
   len: [...NUMBERS, '9'.repeat(400)],
-  limit: [...NUMBERS, '0', '9'.repeat(400)],
+  limit: [...NUMBERS, '9'.repeat(400)],
   version: [...NUMBERS, '0', 'v1', 'head', '1@', '1@sha256:00', `1@sha256:${'G'.repeat(64)}`, '9'.repeat(400)],
   hash: ['x', '0', 'sha256:', `sha256:${'0'.repeat(63)}`, `sha256:${'A'.repeat(64)}`, `md5:${'0'.repeat(64)}`],
 };
