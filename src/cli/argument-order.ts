@@ -13,7 +13,10 @@ export function commandFirst(argv: readonly string[]): string[] {
   let at = 0;
   do {
     const begin = at;
-    while (SWITCHES.has(argv[at] ?? '') || VALUE_FLAGS.has(nameOf(argv[at]))) {
+    // Behind a topic oclif would answer any other flag with the topic's help, as if that had been done which was asked for.
+    const isFlag = (word = ''): boolean =>
+      SWITCHES.has(word) || VALUE_FLAGS.has(nameOf(word)) || (command.length > 0 && /^-./.test(word) && word !== '--');
+    while (isFlag(argv[at])) {
       at += VALUE_FLAGS.has(argv[at]!) ? 2 : 1;
     }
     flags.push(...argv.slice(begin, at));

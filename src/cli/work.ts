@@ -48,7 +48,8 @@ export async function runSession(
 /** What the policy declines is as it should be; for want of room it is something that people can do something about. */
 function warnOfFullCache({ seekfs, config, log }: Session): void {
   const declined = (reason: string): number => seekfs.metrics.get('seekfs_l2_declined_total', { reason });
-  if (declined('room') + declined('size') === 0) return;
+  // Who wants no L2 need not hear that there is none.
+  if (config.cache.l2BytesMax === 0 || declined('room') + declined('size') === 0) return;
   log.log(
     'warn',
     `the cache in ${config.cache.path} has no room for what was read: free space there, or give another directory with --cache`,

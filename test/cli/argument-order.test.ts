@@ -11,6 +11,9 @@ test.each([
   ['manifest --json head dev', 'manifest head --json dev'],
   ['--stats manifest --no-progress gen dev', 'manifest gen --stats --no-progress dev'],
   ['--cache ls ls dev', 'ls --cache ls dev'],
+  ['manifest --replace gen dev a', 'manifest gen --replace dev a'],
+  ['manifest --nope gen dev', 'manifest gen --nope dev'],
+  ['manifest --help gen', 'manifest gen --help'],
 ])('%s becomes %s', (line, expected) => {
   expect(reordered(line)).toBe(expected);
 });

@@ -48,6 +48,12 @@ async function expectReadThrough(cachePath: string): Promise<void> {
   }
 }
 
+test('who wants no cache on disk is not warned that there is none', async () => {
+  const env = { SEEKFS_L2_SSD_GIB: '0' };
+  const { stdout, stderr } = await cli.succeed(['cat', 'dev', 'big.bin', '--cache', join(cli.root, 'none')], { env });
+  expect({ right: stdout.equals(bytes), stderr }).toEqual({ right: true, stderr: '' });
+});
+
 test('a path that cannot be a directory', async () => {
   await writeFile(join(cli.root, 'a-file'), 'in the way');
   await expectReadThrough(join(cli.root, 'a-file/cache'));
