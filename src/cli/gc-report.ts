@@ -54,11 +54,12 @@ export async function remoteGc(
       progress.update({ doneBytes: 0, note: `${objectsDone} of ${objectsTotal} objects` }),
   });
   progress.stop();
-  const { objects, objectBytes, metaObjects, removedVersions, keptVersions } = report;
+  const { objects, objectBytes, metaObjects, removedVersions, keptVersions, youngVersions } = report;
   await document({
     ns: options.ns,
     dry_run: report.dryRun,
     kept_versions: keptVersions,
+    young_versions: youngVersions,
     removed_versions: removedVersions,
     objects,
     object_bytes: objectBytes,
@@ -67,7 +68,9 @@ export async function remoteGc(
     stale_intents: report.staleIntents,
   });
   const names = (versions: readonly number[]): string => versions.map((version) => `v-${version}`).join(', ') || 'none';
-  say(`kept: ${names(keptVersions)}\nremoved: ${names(removedVersions)}`);
+  say(`kept: ${names(keptVersions)}`);
+  if (youngVersions.length > 0) say(`of them younger than --grace, and kept for that: ${names(youngVersions)}`);
+  say(`removed: ${names(removedVersions)}`);
   const what = `${plural(objects, 'object')} of files (${formatBytes(objectBytes)}) and ${plural(metaObjects, 'object')} of manifests`;
   say(report.dryRun ? `${what} would go; nothing was removed (--dry-run)` : `${what} are gone`);
 }

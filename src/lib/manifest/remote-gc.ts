@@ -40,6 +40,8 @@ export interface RemoteGcOptions {
 export interface RemoteGcReport {
   readonly dryRun: boolean;
   readonly keptVersions: readonly number[];
+  /** Of them, those that only the grace period keeps. */
+  readonly youngVersions: readonly number[];
   readonly removedVersions: readonly number[];
   /** Of files; manifests and indexes come on top. */
   readonly objects: number;
@@ -52,6 +54,7 @@ export interface RemoteGcReport {
 
 interface Plan {
   readonly kept: readonly number[];
+  readonly young: readonly number[];
   readonly removed: readonly number[];
   readonly files: readonly ObjectListing[];
   readonly meta: readonly ObjectListing[];
@@ -99,6 +102,7 @@ export async function collectRemote(deps: PinDeps & IntentDeps, options: RemoteG
     return {
       dryRun: options.dryRun,
       keptVersions: plan.kept,
+      youngVersions: plan.young,
       removedVersions: plan.removed,
       objects: plan.files.length,
       objectBytes: sumBytes(plan.files),
@@ -188,16 +192,14 @@ async function planRemoval(deps: PinDeps & IntentDeps, options: RemoteGcOptions,
   const versions = [...manifests.keys()].sort((a, b) => b - a);
   // What is past HEAD is committed and not announced yet; what was current until lately may be read by anybody.
   const newest = new Set(versions.filter((version) => version <= head.version).slice(0, keep));
-  const isKept = (version: number): boolean => {
+  const isNeeded = (version: number): boolean => version >= head.version || newest.has(version) || pinned.has(version);
+  const isYoung = (version: number): boolean => {
     const successor = manifests.get(version + 1);
-    return (
-      version >= head.version ||
-      newest.has(version) ||
-      pinned.has(version) ||
-      (successor !== undefined && isRecent(successor))
-    );
+    return successor !== undefined && isRecent(successor);
   };
+  const isKept = (version: number): boolean => isNeeded(version) || isYoung(version);
   const kept = versions.filter(isKept);
+  const young = kept.filter((version) => !isNeeded(version));
   const removed = versions.filter((version) => !isKept(version));
   const named = new Set<string>();
   const indexesInUse = new Set<string>();
@@ -231,7 +233,7 @@ async function planRemoval(deps: PinDeps & IntentDeps, options: RemoteGcOptions,
       .filter(({ version, object }) => isRemoved.has(version) || (!indexesInUse.has(object.key) && !isRecent(object)))
       .map(({ object }) => object),
   ];
-  return { kept, removed, files, meta, hadReleased };
+  return { kept, young, removed, files, meta, hadReleased };
 }
 
 /** A manifest names its index in its first bytes; the compiled index, which cannot name itself, does not tell. */

@@ -72,13 +72,18 @@ describe('gc of the bucket', () => {
 
   test('keeps pinned versions and their objects', async () => {
     await setPin(deps, { ns: 'dev', name: 'run-7', version: 1 });
-    expect(await gc({ keep: 1 })).toMatchObject({ keptVersions: [3, 1], removedVersions: [2], objects: 0 });
+    expect(await gc({ keep: 1 })).toMatchObject({
+      keptVersions: [3, 1],
+      youngVersions: [],
+      removedVersions: [2],
+      objects: 0,
+    });
     expect(await files()).toHaveLength(3);
   });
 
   test('keeps what was current until lately', async () => {
     await removeFiles(deps, { ns: 'dev', paths: ['c'] });
-    expect(await gc({ keep: 1 })).toMatchObject({ keptVersions: [4, 3], removedVersions: [2, 1] });
+    expect(await gc({ keep: 1 })).toMatchObject({ keptVersions: [4, 3], youngVersions: [3], removedVersions: [2, 1] });
     expect(await files()).toEqual([fileKey('dev', 'c')]);
     nowMs += 2 * DAY_MS;
     expect(await gc({ keep: 1 })).toMatchObject({ keptVersions: [4], removedVersions: [3] });
