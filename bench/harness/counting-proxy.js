@@ -11,12 +11,13 @@ export async function startCountingProxy(endpoint, { delayMs = 0 } = {}) {
     counts[incoming.method] = (counts[incoming.method] ?? 0) + 1;
     const { method, url: path, headers } = incoming;
     const forward = request({ host: target.hostname, port: target.port, method, path, headers });
-    forward.on('response', async (response) => {
+    const passOn = async (response) => {
       await sleep(delayMs);
       outgoing.writeHead(response.statusCode, response.rawHeaders);
       response.on('data', (chunk) => (counts.bodyBytes += chunk.length));
       response.pipe(outgoing);
-    });
+    };
+    forward.on('response', (response) => void passOn(response));
     forward.on('error', () => outgoing.destroy());
     outgoing.on('close', () => forward.destroy());
     incoming.pipe(forward);
