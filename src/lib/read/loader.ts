@@ -260,6 +260,7 @@ export class Loader {
     slabs: Map<string, Slab>,
     options: LoadOptions & { readonly unclaimed: boolean },
   ): readonly Flight[] {
+    if (wanted.length === 0) return [];
     const { table, hooks, fetcher } = this.#deps;
     const limits = this.#deps.exhausted() === 'gets' ? widened(options.plan) : options.plan;
     const flights: Flight[] = [];
@@ -272,7 +273,7 @@ export class Loader {
       }
     }
     const { lane, unclaimed } = options;
-    if (flights.length > 0) fetcher.start({ flights, lane, limits, unclaimed });
+    fetcher.start({ flights, lane, limits, unclaimed });
     return flights;
   }
 
