@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { generate } from '../../../src/lib/manifest/generate.ts';
 import { fileKey, headKey, manifestKey } from '../../../src/lib/manifest/key-layout.ts';
+import { IndexWriter } from '../../../src/lib/manifest/index-format.ts';
 import { pinVersion } from '../../../src/lib/manifest/pinned.ts';
 import { publish } from '../../../src/lib/manifest/publisher.ts';
 import type { PutDeps } from '../../../src/lib/manifest/put.ts';
@@ -212,6 +213,18 @@ describe('an index that was published beside the manifest', () => {
     };
   });
 
+  /** Of the same size, version and header, and sound in itself: only its digest tells. */
+  async function forgedIndex(): Promise<Buffer> {
+    const pinned = await pinVersion({ ...deps, cachePath: undefined }, 'dev', { kind: 'head' });
+    const writer = new IndexWriter('dev');
+    for (const [number, entry] of many.entries()) {
+      writer.add(number === 0 ? { ...entry, hash: `sha256:${'f'.repeat(64)}` } : entry);
+    }
+    writer.finish(pinned.header);
+    await pinned.close();
+    return Buffer.concat(writer.takeBytes());
+  }
+
   async function publishMany(): Promise<string> {
     await publish({ ...deps, cachePath: undefined }, { ns: 'dev', plan: () => ({ upserts: many, removals: [] }) });
     const keys = await listKeys(store, 'namespaces/dev/manifests/');
@@ -234,6 +247,7 @@ describe('an index that was published beside the manifest', () => {
     ['is gone', (index) => store.delete({ keys: [index] })],
     ['is another', (index) => putObject(store, index, Buffer.alloc(5_000_000))],
     ['is cut', (index) => putObject(store, index, 'x')],
+    ['is a whole one with another hash', async (index) => putObject(store, index, await forgedIndex())],
   ])('and %s is built from the manifest', async (_name, damage) => {
     const index = await publishMany();
     await damage(index);

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import type { Disk } from '../../../src/lib/disk/disk.ts';
@@ -82,4 +82,40 @@ test('making what is not there durable is object_not_found', async () => {
   const store = new DirectoryObjectStore({ rootPath, disk: watchedDisk(true) });
   await putMany(store, 1, false);
   await expect(store.makeDurable({ keys: ['a/b/0', 'gone'] })).rejects.toMatchObject({ code: 'object_not_found' });
+});
+
+test('a writer that slept while its lock was taken over replaces nothing', async () => {
+  const key = 'a/swapped';
+  const put = (store: DirectoryObjectStore, text: string, etag?: string): Promise<{ etag: string }> => {
+    const source = { kind: 'bytes', bytes: Buffer.from(text) } as const;
+    const condition = etag === undefined ? ({ kind: 'absent' } as const) : ({ kind: 'match', etag } as const);
+    return store.put({ key, source, condition, durable: false });
+  };
+  const other = new DirectoryObjectStore({ rootPath });
+  const { etag } = await put(other, 'first');
+  const lockPath = join(rootPath, '.seekfs', 'lock');
+  let isLocked = false;
+  let takenOver: Promise<{ etag: string }> | undefined;
+  const sleepy: Disk = {
+    ...nodeDisk,
+    link: async (from, to) => {
+      await nodeDisk.link(from, to);
+      isLocked ||= to.startsWith(lockPath);
+    },
+    stat: async (path) => {
+      const stat = await nodeDisk.stat(path);
+      // Here it sleeps, having seen the object as it was: others take its lock for that of a dead process.
+      if (isLocked && !takenOver && path === join(rootPath, key)) {
+        const [held] = (await readdir(lockPath)).filter((name) => name.startsWith('lock.'));
+        await writeFile(join(lockPath, `lock.${Number(held!.slice('lock.'.length)) + 1}`), 'R');
+        takenOver = put(other, 'second', etag);
+        await takenOver;
+      }
+      return stat;
+    },
+  };
+  const late = put(new DirectoryObjectStore({ rootPath, disk: sleepy }), 'late', etag);
+  await expect(late).rejects.toMatchObject({ code: 'precondition_failed' });
+  await expect(takenOver).resolves.toMatchObject({ etag: expect.any(String) });
+  expect(await readFile(join(rootPath, key), 'utf8')).toBe('second');
 });
