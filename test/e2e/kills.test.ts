@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/lib/base/random.ts';
 import { Cli } from '../support/cli.ts';
 import { killGet, killManifestGen, killPut, killWarm } from '../support/cli-kills.ts';
+import { askedSeed } from '../support/seed.ts';
 
 const KILLS = 3;
 
@@ -16,10 +17,10 @@ describe('a kill at any moment', () => {
   ])(
     'of %s leaves nothing half-written visible',
     async (name, kill) => {
-      const seed = Number(process.env['SEEKFS_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
+      const seed = askedSeed('random');
       const report = await kill({ cli: await Cli.create(), random: seededRandom(seed), kills: KILLS });
       process.stdout.write(`${name}: ${JSON.stringify(report)} (again with SEEKFS_SEED=${seed})\n`);
-      expect(report.kills).toBe(KILLS);
+      expect(report.kills).toBeGreaterThanOrEqual(KILLS);
       expect(report.midWork).toBeGreaterThan(0);
     },
     240_000,

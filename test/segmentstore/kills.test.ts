@@ -2,10 +2,11 @@
 import { expect, test } from 'vitest';
 import { compileForNode } from '../support/compiled.ts';
 import { killWriters } from '../support/kill-harness.ts';
+import { askedSeed } from '../support/seed.ts';
 
 test('after a kill at any moment what was put is there, and no process ever sees a wrong byte', async () => {
   const [program] = await compileForNode(['test/support/programs/page-writer.ts']);
-  const seed = Number(process.env['SEEKFS_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
+  const seed = askedSeed('random');
   const report = await killWriters({ program: program!, kills: 30, seed });
   process.stdout.write(`kills: ${JSON.stringify(report)} (again with SEEKFS_SEED=${seed})\n`);
   expect(report.kills).toBeGreaterThanOrEqual(30);

@@ -20,9 +20,10 @@ import { createReader } from '../../src/lib/read/open-reader.ts';
 import { publishBytes, someBytes } from '../support/data-set.ts';
 import { FaultyS3, type Fault } from '../support/faulty-s3.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { askedSeed } from '../support/seed.ts';
 
 const DURATION_MS = Number(process.env['SEEKFS_SOAK_S'] ?? 600) * 1000;
-const SEED = Number(process.env['SEEKFS_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
+const SEED = askedSeed('random');
 const READERS = 16;
 const FILES = 8;
 const FILE_BYTES = 8 * MIB;

@@ -121,12 +121,13 @@ export class L1 {
     if (known?.slab) return;
     const entry = known ?? this.#addEntry(owner, granule);
     if (known) this.#ghosts.remove(known);
+    // Before it is in a queue: a small cache would otherwise evict what it has just been given.
+    while (this.bytes >= this.limitBytes) this.#evict();
     entry.slab = slab.retain();
     entry.uses = 0;
     this.#clock += 1;
     entry.usedAt = this.#clock;
     (known ? this.#main : this.#small).push(entry);
-    while (this.bytes > this.limitBytes) this.#evict();
     this.#bytes.value = this.bytes;
   }
 

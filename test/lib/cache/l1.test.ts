@@ -147,6 +147,19 @@ describe('L1', () => {
     expect(await hitsOf(64)).toBeGreaterThanOrEqual(60);
   });
 
+  test('what is offered is there, also where the cache holds one granule and the main queue has it', async () => {
+    const { l1, fill } = setup({ slabs: 1 });
+    for (const [pageId, granule] of [
+      [3, 7],
+      [0, 0],
+      [3, 7],
+      [0, 1],
+    ] as const) {
+      await fill(page(pageId), granule);
+      expect(l1.has(page(pageId), granule)).toBe(true);
+    }
+  });
+
   test('for any sequence: right bytes or a miss, the bound holds, and every slab comes back', async () => {
     const command = fc.record({
       kind: fc.constantFrom('put', 'put', 'put', 'get', 'get', 'drop', 'press'),

@@ -19,6 +19,7 @@ import { publishBytes, someBytes } from '../../support/data-set.ts';
 import { MemoryPageCache } from '../../support/memory-page-cache.ts';
 import { Steps } from '../../support/steps.ts';
 import { WatchedStore } from '../../support/watched-store.ts';
+import { askedSeed } from '../../support/seed.ts';
 
 const SCHEDULES = 10_000;
 const READS = 5;
@@ -250,7 +251,7 @@ test(`${SCHEDULES} schedules of single-flight, memory, claims and aborts end wit
   const counts: Counts = { gets: 0, aborts: 0, faults: 0, shared: 0, waited: 0 };
   // From barely enough for one read to plenty.
   for (const slabs of [8, 12, 64]) memories.push(new MemoryGovernor({ limitBytes: slabs * SLAB_BYTES }));
-  const first = Number(process.env['SEEKFS_SEED'] ?? 1);
+  const first = askedSeed(1);
   Error.stackTraceLimit = 0;
   for (let seed = first; seed < first + SCHEDULES; seed += 1) {
     try {
