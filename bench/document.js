@@ -1,5 +1,5 @@
-// npm run bench:document [-- FILE]: writes what bench/baseline.json holds into docs/benchmarks.md, between its markers:
-// every row with a target by the issue that set it, then each workload's table.
+// npm run bench:document [-- FILE]: writes what bench/baseline.json holds into docs/benchmarks.md, between its markers: the
+// counts, every row with a target by the issue that set it, then each workload's table.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { formatNumber, formatTable } from './harness/report.js';
@@ -17,28 +17,31 @@ function scoreLine({ issue, workload, name, result, unit, target, verdict }) {
   return `| ${issue ?? ''} | ${workload}: ${name} | ${formatNumber(result)} ${unit} | ${bound} | ${verdict} |`;
 }
 
-const targets = results
-  .flatMap(({ name: workload, rows }) => rows.map((row) => ({ ...row, workload })))
-  .filter((row) => row.target)
-  .sort((a, b) => (a.issue ?? 0) - (b.issue ?? 0));
+const rowsOfAll = results.flatMap(({ name: workload, rows }) => rows.map((row) => ({ ...row, workload })));
+const targets = rowsOfAll.filter((row) => row.target).sort((a, b) => (a.issue ?? 0) - (b.issue ?? 0));
+/** What a run counts and does not time. */
+const counts = rowsOfAll.filter(({ name, unit }) => unit === 'requests' || /^(GETs|bytes|LISTs|hits) /.test(name));
+const countLine = ({ workload, name, result, unit }) => `| ${workload}: ${name} | ${formatNumber(result)} ${unit} |`;
 const missed = targets.filter((row) => row.verdict === 'missed').length;
 const loads = results.map(({ loadBefore }) => loadBefore).filter((load) => load !== undefined);
 
-const tables = results.flatMap(({ name, title, commit, rows, missing, failure }) => [
+const tables = results.flatMap(({ name, title, commit, loadBefore, rows, missing, failure }) => [
   `### ${name}: ${title}`,
-  `Commit ${commit}.`,
+  `Commit ${commit}, load of the minute before ${formatNumber(loadBefore)}.`,
   formatTable(rows),
   ...missing.map((reason) => `Missing: ${reason}.`),
   ...(failure ? [`Failed: ${failure}.`] : []),
 ]);
 const text = [
   BEGIN,
+  '## Counts',
+  ['| what | result |', '| --- | --- |', ...counts.map(countLine)].join('\n'),
   '## Targets',
   `${targets.length} rows have a target: ${targets.length - missed} met, ${missed} missed.`,
   ['| issue | what | result | target | |', '| --- | --- | --- | --- | --- |', ...targets.map(scoreLine)].join('\n'),
   '## Results',
   `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGib} GiB, kernel ${machine.kernel}, Node ${machine.node}; ` +
-    `load before each workload ${formatNumber(Math.min(...loads))} to ${formatNumber(Math.max(...loads))}.`,
+    `load of the minute before a workload ${formatNumber(Math.min(...loads))} to ${formatNumber(Math.max(...loads))}.`,
   ...tables,
   END,
 ].join('\n\n');

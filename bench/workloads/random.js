@@ -81,6 +81,20 @@ export async function measure({ directory, pairs, row, part }) {
   }
 }
 
+/** The requests of the same reads by a server that fetches whole pages. */
+async function largeQuantum({ directory, name, counted, proxy, cold }) {
+  const config = '[read]\nfetch_quantum_kib = 8192\n';
+  const seekfs = new Seekfs(join(directory, `quantum-${name}`), { s3: counted, config });
+  const server = await seekfs.serve({ cache: join(directory, `cache-quantum-${name}`) });
+  try {
+    proxy.take();
+    await readAtRandom({ ...cold, url: `${server.url}/blob?ns=dev&path=big.bin` });
+    return proxy.take();
+  } finally {
+    await server.stop();
+  }
+}
+
 async function against({ name, mount, url, directory, counted, proxy, pairs, row }) {
   const mounted = await mount(join(directory, name.replace(' ', '-')), counted);
   const path = join(mounted.path, KEY);
@@ -99,10 +113,25 @@ async function against({ name, mount, url, directory, counted, proxy, pairs, row
       detail: { ours, theirs },
     });
     row({
+      name: `requests of any kind for them / ${name}`,
+      unit: 'ratio',
+      result: (ours.GET + ours.HEAD) / (theirs.GET + theirs.HEAD),
+      better: 'less',
+    });
+    row({
       name: `bytes from the server for them / ${name}`,
       unit: 'ratio',
       result: ours.bodyBytes / theirs.bodyBytes,
       better: 'less',
+    });
+
+    const large = await largeQuantum({ directory, name, counted, proxy, cold });
+    row({
+      name: `GETs of them, read.fetch_quantum_kib of a page / ${name}`,
+      unit: 'ratio',
+      result: large.GET / theirs.GET,
+      better: 'less',
+      detail: { ours: large },
     });
 
     await run(`cat ${quote(path)} | wc -c; curl -sf ${quote(url)} | wc -c`);
