@@ -12,6 +12,7 @@ import { hashObjectRange } from './hash-object.ts';
 import { newEntry } from './new-entry.ts';
 import { ReadJournal } from './read-journal.ts';
 import { TarMembers } from './tar-members.ts';
+import { EntryList } from './entry-list.ts';
 import type { FileEntry } from './types.ts';
 
 const FILES_AT_ONCE = 8;
@@ -46,7 +47,7 @@ export interface ReadCounts {
 }
 
 export interface ReadOutcome {
-  readonly entries: readonly FileEntry[];
+  readonly entries: EntryList;
   readonly counts: ReadCounts;
   /** Still open: removed once the entries are published. */
   readonly journal: ReadJournal | undefined;
@@ -63,7 +64,7 @@ export async function readAll(
   try {
     journal = await openJournal(deps, options);
     const counts = { readFiles: 0, readBytes: 0, resumedFiles: 0 };
-    const entries: FileEntry[] = [];
+    const entries = new EntryList(options.ns);
     const members: FileEntry[] = [];
     const filesTotal = scan.toRead.length + scan.toRebind.length;
     const state = { filesTotal, bytesTotal: bytesOf(scan), filesDone: 0, bytesDone: 0 };
@@ -74,8 +75,8 @@ export async function readAll(
     const readOne = async (item: ObjectToRead | EntryToRebind, signal: AbortSignal): Promise<void> => {
       if (options.indexTar && 'path' in item && isTarPath(item.path)) {
         const shard = await readShard(deps, pool, item, { options, onBytes, signal });
-        entries.push(shard.entry);
-        members.push(...shard.members);
+        entries.add(shard.entry);
+        for (const member of shard.members) members.push(member);
         counts.readFiles += 1;
         counts.readBytes += item.object.sizeBytes;
         state.filesDone += 1;
@@ -97,14 +98,14 @@ export async function readAll(
         counts.readBytes += entry.sizeBytes;
         await journal?.append(entry);
       }
-      entries.push(entry);
+      entries.add(entry);
       state.filesDone += 1;
       options.onProgress?.({ ...state });
     };
     await eachAtOnce([...scan.toRead, ...scan.toRebind], FILES_AT_ONCE, readOne, options.signal);
     // An object of its own wins over a member of the same path.
     const own = new Set(scan.toRead.map((item) => item.path));
-    entries.push(...members.filter((member) => !own.has(member.path)));
+    for (const member of members) if (!own.has(member.path)) entries.add(member);
     isDone = true;
     return { entries, counts, journal };
   } finally {

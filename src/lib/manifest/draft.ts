@@ -74,7 +74,7 @@ export async function draftVersion(cache: ManifestCache, request: DraftRequest):
 }
 
 async function writeIndex(spool: IndexSpool, request: DraftRequest): Promise<Written> {
-  const { ns, base, edit } = request;
+  const { ns, base } = request;
   const writer = new IndexWriter(ns);
   const hash = createHash('sha256');
   let indexBytes = 0;
@@ -86,7 +86,7 @@ async function writeIndex(spool: IndexSpool, request: DraftRequest): Promise<Wri
     }
     await spool.append(chunks);
   };
-  const applied = await applyEdit(base, edit, (entry) => {
+  const applied = await applyEdit(request, (entry) => {
     writer.add(entry);
     return writer.pendingBytes >= FLUSH_BYTES ? flush() : undefined;
   });

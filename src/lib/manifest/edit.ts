@@ -1,13 +1,13 @@
 // A change to a version: files put in, files taken out. Applying it to the base gives the entries of the next version
 // in order, and says what changed. An entry that is put in as it was is no change.
-import { SeekfsError } from '../base/errors.ts';
 import { compareKeys } from '../objectstore/key.ts';
 import { encodeEntry } from './entry-json.ts';
+import { EntryList } from './entry-list.ts';
 import type { FileEntry, PinnedVersion } from './types.ts';
 
 export interface ManifestEdit {
   /** In any order, each path once. */
-  readonly upserts: readonly FileEntry[];
+  readonly upserts: EntryList | readonly FileEntry[];
   /** Those that the base does not have are passed over. */
   readonly removals: readonly string[];
   /** Only the upserts make up the next version. */
@@ -34,16 +34,10 @@ export interface AppliedEdit {
 
 /** Gives the entries of the next version to `take`, in order. Those that the edit has no say about are as they were. */
 export async function applyEdit(
-  base: PinnedVersion | undefined,
-  edit: ManifestEdit,
+  { ns, base, edit }: { ns: string; base: PinnedVersion | undefined; edit: ManifestEdit },
   take: (entry: FileEntry) => Promise<void> | void,
 ): Promise<AppliedEdit> {
-  const upserts = [...edit.upserts].sort((a, b) => compareKeys(a.path, b.path));
-  for (let index = 1; index < upserts.length; index += 1) {
-    if (upserts[index]!.path === upserts[index - 1]!.path) {
-      throw new SeekfsError('usage', `the path ${upserts[index]!.path} is given twice`);
-    }
-  }
+  const list = edit.upserts instanceof EntryList ? edit.upserts : new EntryList(ns, edit.upserts);
   const removals = new Set(edit.removals);
   const tombstones: string[] = [];
   const counts = {
@@ -61,14 +55,16 @@ export async function applyEdit(
     counts[`${as}Bytes`] += entry.sizeBytes;
     return take(entry);
   };
-  let next = 0;
+  const upserts = list.sorted();
+  let next = upserts.next();
   for await (const old of base?.list() ?? []) {
-    while (next < upserts.length && compareKeys(upserts[next]!.path, old.path) < 0)
-      await keep(upserts[next++]!, 'added');
-    const upsert = upserts[next];
-    if (upsert?.path === old.path) {
-      next += 1;
-      await keep(upsert, encodeEntry(upsert) === encodeEntry(old) ? 'carried' : 'changed');
+    for (; !next.done && compareKeys(next.value.path, old.path) < 0; next = upserts.next()) {
+      const taken = keep(next.value, 'added');
+      if (taken) await taken;
+    }
+    if (next.value?.path === old.path) {
+      await keep(next.value, encodeEntry(next.value) === encodeEntry(old) ? 'carried' : 'changed');
+      next = upserts.next();
     } else if (edit.replace || removals.has(old.path)) {
       tombstones.push(old.path);
       counts.removedFiles += 1;
@@ -78,7 +74,10 @@ export async function applyEdit(
       if (taken) await taken;
     }
   }
-  while (next < upserts.length) await keep(upserts[next++]!, 'added');
+  for (; !next.done; next = upserts.next()) {
+    const taken = keep(next.value, 'added');
+    if (taken) await taken;
+  }
   const isChanged = counts.addedFiles + counts.changedFiles + counts.removedFiles > 0;
   return { tombstones, counts, isChanged };
 }

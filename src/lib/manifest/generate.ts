@@ -1,5 +1,6 @@
 // `manifest gen`: publishes what lies in the bucket. What is as the parent says is carried forward unread; the rest is
 // read once, several objects at a time, each pinned to the ETag of the listing.
+import { EntryList } from './entry-list.ts';
 import { SeekfsError } from '../base/errors.ts';
 import { readAll, type ReadCounts, type ReadProgress } from './bucket-read.ts';
 import { scanBucket, type BucketScan } from './bucket-scan.ts';
@@ -11,7 +12,7 @@ import { checkNamespace, filesPrefix } from './key-layout.ts';
 import { compilePatterns, type PathPatterns } from './path-patterns.ts';
 import { pinCurrent } from './pinned.ts';
 import { publish, refuseUnsafeStore, type PublishDeps, type PublishReport } from './publisher.ts';
-import type { FileEntry, PinnedVersion } from './types.ts';
+import type { PinnedVersion } from './types.ts';
 
 export interface GenerateOptions {
   readonly ns: string;
@@ -205,7 +206,7 @@ async function dryReport(
 async function planEdit(
   found: {
     readonly scan: BucketScan;
-    readonly entries: readonly FileEntry[];
+    readonly entries: EntryList;
     readonly base: PinnedVersion | undefined;
     readonly current: PinnedVersion | undefined;
   },
@@ -213,15 +214,16 @@ async function planEdit(
   patterns: PathPatterns,
 ): Promise<ManifestEdit> {
   const { scan, base, current } = found;
-  const upserts = [...found.entries];
+  const { entries: upserts } = found;
   if (options.replace) {
-    const replaced = new Set(upserts.map((entry) => entry.path));
+    const left = new EntryList(options.ns, upserts.sorted());
+    const replaced = new Set(upserts.paths);
     const gone = new Set(scan.gone.map((entry) => entry.path));
     for await (const entry of current?.list() ?? []) {
       const isLeft = patterns.match(entry.path) !== undefined && !replaced.has(entry.path) && !gone.has(entry.path);
-      if (isLeft) upserts.push(entry);
+      if (isLeft) left.add(entry);
     }
-    return { upserts, removals: [], replace: true };
+    return { upserts: left, removals: [], replace: true };
   }
   if (current?.digest === base?.digest) return { upserts, removals: scan.gone.map((entry) => entry.path) };
   const removals: string[] = [];

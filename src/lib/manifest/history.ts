@@ -1,6 +1,7 @@
 // What happened to a namespace: its versions from the current one back, and what differs between two of them.
 import { isSeekfsError } from '../base/errors.ts';
 import { compareKeys } from '../objectstore/key.ts';
+import { EntryList } from './entry-list.ts';
 import { namespaceNotFound } from './head.ts';
 import { openVersion, pinVersion, type PinDeps } from './pinned.ts';
 import { publish, type PublishDeps, type PublishReport } from './publisher.ts';
@@ -97,8 +98,8 @@ export function rollback(
       if (!base) throw namespaceNotFound(ns);
       const target = await openVersion(deps, ns, { version }, signal);
       try {
-        const upserts: FileEntry[] = [];
-        for await (const entry of target.list()) upserts.push(entry);
+        const upserts = new EntryList(ns);
+        for await (const entry of target.list()) upserts.add(entry);
         return { upserts, removals: [], replace: true };
       } finally {
         await target.close();

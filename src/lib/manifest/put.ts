@@ -13,6 +13,7 @@ import { findFile } from './find-file.ts';
 import { openIntent, type Lease } from './intents.ts';
 import { checkNamespace, checkPath, contentKey } from './key-layout.ts';
 import { checkPackOptions, packedBytes, packShard, type PackOptions } from './pack.ts';
+import { EntryList } from './entry-list.ts';
 import { hashSource, ONE_READ_BYTES_MAX } from './local-source.ts';
 import { walkSources, type LocalFile } from './local-tree.ts';
 import { newEntry } from './new-entry.ts';
@@ -107,8 +108,11 @@ class PutRun {
   /** The current version, to ask for objects that it names before sending them again. */
   readonly #base: PinnedVersion | undefined;
   readonly #memory = new Semaphore(BYTES_AT_ONCE);
-  readonly #entries = new Map<string, FileEntry>();
+  readonly #entries: EntryList;
+  readonly #keys = new Set<string>();
   readonly #seen = new Set<string>();
+  /** The last object was there already: the next is likely to be, so it is asked for before its bytes are sent. */
+  #isResuming = false;
   readonly #skipped: SkippedSource[] = [];
   readonly #counts = { filesFound: 0, bytesFound: 0, filesDone: 0, bytesDone: 0 };
   readonly #sums = {
@@ -131,6 +135,7 @@ class PutRun {
     this.#options = options;
     this.#pool = pool;
     this.#base = base;
+    this.#entries = new EntryList(options.ns);
   }
 
   async uploadAll(): Promise<void> {
@@ -199,7 +204,7 @@ class PutRun {
       const object = await putContent(this.#deps.store, {
         key,
         source,
-        headFirst: isLarge || (await this.#isKnown(file.path, key)),
+        headFirst: isLarge || this.#isResuming || (await this.#isKnown(file.path, key)),
         onProgress: (bytes) => {
           this.#counts.bytesDone += bytes - sentBytes;
           sentBytes = bytes;
@@ -209,12 +214,13 @@ class PutRun {
       });
       this.#counts.bytesDone += sizeBytes - sentBytes;
       this.#counts.filesDone += 1;
+      this.#isResuming = object.isReused;
       const kind = object.isReused ? 'reused' : 'uploaded';
       this.#sums[`${kind}Files`] += 1;
       this.#sums[`${kind}Bytes`] += sizeBytes;
       const place = { key, etag: object.etag, off: 0 };
       const { path } = file;
-      this.#entries.set(path, newEntry({ path, modifiedAtMs: modifiedAtMs(file.stat), ...place }, checksums));
+      this.#add(newEntry({ path, modifiedAtMs: modifiedAtMs(file.stat), ...place }, checksums));
       this.#report();
     } finally {
       releaseMemory();
@@ -230,7 +236,7 @@ class PutRun {
       const { disk, store } = this.#deps;
       const deps = { disk, store, pool: this.#pool };
       const shard = await packShard(deps, files, { ns, pageSizeBytes, onProgress: () => this.#report(), signal });
-      for (const entry of shard.entries) this.#entries.set(entry.path, entry);
+      for (const entry of shard.entries) this.#add(entry);
       this.#counts.bytesDone += bytes;
       this.#counts.filesDone += files.length;
       const kind = shard.object.isReused ? 'reused' : 'uploaded';
@@ -244,6 +250,11 @@ class PutRun {
     }
   }
 
+  #add(entry: FileEntry): void {
+    this.#entries.add(entry);
+    if (this.#deps.store.makeDurable) this.#keys.add(entry.storage.key);
+  }
+
   async #isKnown(path: string, key: string): Promise<boolean> {
     const known = this.#base && (await findFile(this.#base, path));
     return known?.storage.key === key;
@@ -255,13 +266,12 @@ class PutRun {
 
   /** Every object that a version names is durable before its manifest is; reused ones may be of a put that died. */
   async makeDurable(): Promise<void> {
-    const keys = [...new Set(Array.from(this.#entries.values(), (entry) => entry.storage.key))];
-    await this.#deps.store.makeDurable?.({ keys, signal: this.#options.signal });
+    await this.#deps.store.makeDurable?.({ keys: [...this.#keys], signal: this.#options.signal });
   }
 
   async publish(intent: Lease): Promise<PutReport> {
     await this.#base?.close();
-    if (this.#entries.size === 0) {
+    if (this.#entries.length === 0) {
       throw new SeekfsError(
         'usage',
         `there is no regular file in ${this.#options.sources.join(', ')}; nothing was put`,
@@ -272,7 +282,7 @@ class PutRun {
         ? undefined
         : await publish(this.#deps, {
             ns: this.#options.ns,
-            plan: () => ({ upserts: [...this.#entries.values()], removals: [] }),
+            plan: () => ({ upserts: this.#entries, removals: [] }),
             intent,
             signal: this.#options.signal,
           });

@@ -241,6 +241,30 @@ test('an interrupted put publishes nothing', async () => {
   await expect(current()).rejects.toMatchObject({ code: 'namespace_not_found' });
 });
 
+test('an interrupted put, repeated, asks for what it had uploaded instead of sending it again', async () => {
+  const FILES = 200;
+  for (let index = 0; index < FILES; index += 1) await write(`t/${index}`, `content ${index}`);
+  const abort = new AbortController();
+  const onProgress = ({ filesDone }: { filesDone: number }): void => {
+    if (filesDone >= 150) abort.abort();
+  };
+  await expect(putSources(['t'], { signal: abort.signal, onProgress })).rejects.toMatchObject({ code: 'interrupted' });
+  const there = new Set(await keys('namespaces/dev/files/'));
+  expect(there.size).toBeGreaterThanOrEqual(150);
+  expect(there.size).toBeLessThan(FILES);
+  let sentAgain = 0;
+  const inner = store.put.bind(store);
+  store.put = (request) => {
+    if (there.has(request.key)) sentAgain += 1;
+    return inner(request);
+  };
+  const report = await putSources(['t']);
+  expect(report).toMatchObject({ reusedFiles: there.size, uploadedFiles: FILES - there.size });
+  expect(report.publish).toMatchObject({ version: 1, fileCount: FILES });
+  // Those that are under way before the first answer, and again where the interrupted run had stopped.
+  expect(sentAgain).toBeLessThanOrEqual(2 * 16);
+});
+
 describe('rm', () => {
   test('publishes a version with tombstones, and the older version stays as it was', async () => {
     for (const name of ['t/a', 't/d/b', 't/d/c', 't/e']) await write(name, name);
