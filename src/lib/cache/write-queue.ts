@@ -15,6 +15,8 @@ import { bitsOf, recordsOf } from './pieces.ts';
 import type { SegmentSet } from './segment-set.ts';
 
 const STALL_MS = 1000;
+/** A look at the disk that comes later than this says more of this process than of the disk. */
+const LOOK_LATE_MS_MAX = STALL_MS / 4;
 /** How long patient runs wait for a disk that takes nothing. */
 export const PATIENCE_MS = 30_000;
 /** Errors that do not pass by themselves: nobody waits for their end. */
@@ -185,8 +187,11 @@ export class WriteQueue {
     const { progress, clock, metrics, memory } = this.#parts;
     for (let stillMs = 0; ;) {
       const before = progress.value;
+      const beganMs = clock.monotonicMs();
       await clock.sleep(STALL_MS, done).catch(() => undefined);
       if (done.aborted) return;
+      // Who was not run for a while has not yet heard of what the disk finished meanwhile.
+      if (clock.monotonicMs() - beganMs > STALL_MS + LOOK_LATE_MS_MAX) continue;
       stillMs = progress.value === before ? stillMs + STALL_MS : 0;
       if (stillMs === 0) continue;
       this.#stalled = true;

