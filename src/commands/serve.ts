@@ -8,7 +8,7 @@ import { serve } from '../cli/serve.ts';
 import type { GlobalValues } from '../cli/values.ts';
 import { isWorker } from '../lib/blobapi/workers.ts';
 import type { Config } from '../lib/config/config.ts';
-import { printConfig } from '../lib/config/print.ts';
+import { listConfig, printConfig } from '../lib/config/print.ts';
 import { shareConfig } from '../lib/config/share.ts';
 import { stdout } from '../cli/stdout.ts';
 
@@ -52,7 +52,8 @@ answers finish, a second signal ends it at once. SIGHUP reads the tokens and the
     const { flags } = await this.parse(Serve);
     if (flags['print-config']) {
       const { settings } = await this.loadConfig(flags);
-      return writeText(stdout(), printConfig(settings));
+      const text = flags.json ? `${JSON.stringify({ settings: listConfig(settings) })}\n` : printConfig(settings);
+      return writeText(stdout(), text);
     }
     this.#workers = flags.workers ?? Math.min(availableParallelism(), WORKERS_DEFAULT_MAX);
     await this.work(flags, (session) => serve(session, { ...flags, workers: this.#workers }));

@@ -92,6 +92,10 @@ test('its bounds are flags and settings, and --print-config lists them', async (
   expect(printed).toContain('max_url_kib = 2 # --max-url-kib\n');
   expect(printed).toContain('cors_origins = "http://a.test" # --cors-origins\n');
   expect(printed).toContain('max_body_mib = 4 # default\n');
+  const { settings } = JSON.parse(await seekfs(directory, 'serve', '--print-config', '--json')) as {
+    settings: object[];
+  };
+  expect(settings).toContainEqual({ key: 'api.max_body_mib', value: 4, origin: 'default' });
   serve = await startServe(directory, '--workers', '2', '--max-url-kib', '2', '--cors-origins', 'http://a.test');
   const long = await ask(`${serve.url}/blob?ns=dev&path=${'x'.repeat(3000)}`, { headers: { origin: 'http://a.test' } });
   expect([long.status, long.headers['access-control-allow-origin']]).toEqual([414, 'http://a.test']);

@@ -8,6 +8,7 @@ import type { PinnedVersion } from '../manifest/types.ts';
 import { sumActivity, type Activity } from './activity.ts';
 import { advise } from './advise.ts';
 import { answerBlob, answerEntry } from './blob.ts';
+import type { BlobApiDeps } from './deps.ts';
 import { ENDPOINTS, type Access, type EndpointName } from './endpoints.ts';
 import type { Exchange } from './exchange.ts';
 import { FRAMES_CONTENT_TYPE } from './frames.ts';
@@ -34,7 +35,7 @@ export interface Service {
   readonly hints: HintQueue;
   readonly activity: Activity;
   /** Asked of the store: one head request. */
-  readonly headObject: (key: string, signal: AbortSignal) => Promise<unknown>;
+  readonly headObject: BlobApiDeps['headObject'];
   readonly status: () => Promise<unknown>;
   readonly siblings: () => Promise<readonly Snapshot[]>;
 }
@@ -139,20 +140,25 @@ async function advisor(exchange: Exchange, query: Query, service: Service): Prom
   }
 }
 
+async function answerHead(exchange: Exchange, key: string, service: Service): Promise<void> {
+  const { sizeBytes, etag, modifiedAtMs } = await service.headObject(key, exchange.signal);
+  json(exchange, 200, { key, size: sizeBytes, etag, modified_at_ms: modifiedAtMs });
+}
+
 async function testHead(exchange: Exchange, query: Query, service: Service): Promise<void> {
   const key = query.optional('key');
   if (key === undefined) {
     const path = query.required('path');
     await withVersion(exchange, query, service, async ({ pinned }) => {
       const { storage } = await pinned.lookup(path);
-      json(exchange, 200, await service.headObject(storage.key, exchange.signal));
+      await answerHead(exchange, storage.key, service);
     });
     return;
   }
   for (const other of ['ns', 'path', 'version']) {
     if (query.optional(other) !== undefined) throw badParameter('key', `does not go with "${other}"`);
   }
-  json(exchange, 200, await service.headObject(key, exchange.signal));
+  await answerHead(exchange, key, service);
 }
 
 /** Not the object's bytes as they are, but the file's that the manifest keeps in it: nothing leaves unverified. */

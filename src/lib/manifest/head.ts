@@ -17,15 +17,18 @@ export interface HeadState extends HeadPointer {
 }
 
 /**
- * "v-3", "v3" or "3", and in a second line the digest.
+ * "v-3", "v3" or "3", and in a second line the digest. `what` is its name in errors.
  * @throws manifest_invalid
  */
-export function parseHead(text: string): HeadPointer {
+export function parseHead(text: string, what = 'HEAD'): HeadPointer {
   const [first = '', second = ''] = text.split('\n').map((line) => line.trim());
   const match = /^(?:v-?)?([1-9]\d{0,15})$/.exec(first);
   const version = Number(match?.[1]);
   if (!match || !Number.isSafeInteger(version)) {
-    throw new SeekfsError('manifest_invalid', `HEAD is ${JSON.stringify(first.slice(0, 80))}, it must be like "v-3"`);
+    throw new SeekfsError(
+      'manifest_invalid',
+      `${what} is ${JSON.stringify(first.slice(0, 80))}, it must be like "v-3"`,
+    );
   }
   // Lines of a kind that we do not know are another writer's business.
   const digest = /^sha256:[0-9a-f]{64}$/.test(second) ? second : undefined;
@@ -44,7 +47,7 @@ export function namespaceNotFound(ns: string): SeekfsError {
 export async function readHead(store: ObjectStore, ns: string, signal?: AbortSignal): Promise<HeadState | undefined> {
   try {
     const object = await store.getWhole({ key: headKey(ns), sizeBytesMax: HEAD_BYTES_MAX, purpose: 'meta', signal });
-    const pointer = parseHead(object.bytes.toString('utf8'));
+    const pointer = parseHead(object.bytes.toString('utf8'), `HEAD of ${ns}`);
     return { ...pointer, etag: object.etag, modifiedAtMs: object.modifiedAtMs };
   } catch (error) {
     if (isSeekfsError(error, 'object_not_found')) return undefined;

@@ -84,10 +84,7 @@ async function finish(
 ): Promise<void> {
   const { writer, header, spool } = built;
   if (header.version !== manifest.version) {
-    throw new SeekfsError(
-      'manifest_invalid',
-      `the manifest of version ${manifest.version} of ${manifest.ns} says it is version ${header.version}`,
-    );
+    throw new SeekfsError('manifest_invalid', `the manifest says that it is version ${header.version}`);
   }
   if (!Number.isSafeInteger(writer.totalBytes)) {
     throw new SeekfsError('manifest_invalid', 'the manifest is malformed: its files have too many bytes');

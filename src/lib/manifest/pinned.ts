@@ -8,6 +8,7 @@ import type { ObjectStore } from '../objectstore/object-store.ts';
 import { MANIFEST_BYTES_MAX, peekIndex } from './codec.ts';
 import { digestOf, toDigest } from './digest.ts';
 import { namespaceNotFound, readHead } from './head.ts';
+import type { IndexedManifest } from './index-build.ts';
 import { compileIndex } from './index-compile.ts';
 import type { IndexSpool } from './index-spool.ts';
 import { IndexVersion } from './index-version.ts';
@@ -122,6 +123,23 @@ async function fetchVersion(
       { details: { ns, version, expected: wanted.digest, actual: digest } },
     );
   }
+  try {
+    return await openManifest(deps, cache, { ns, version, digest, bytes }, signal);
+  } catch (error) {
+    if (!isSeekfsError(error, 'manifest_invalid')) throw error;
+    // The codec knows bytes, not whose they are.
+    const message = `version ${version} of ${ns} cannot be read: ${error.message}`;
+    throw new SeekfsError('manifest_invalid', message, { cause: error, details: { ns, version } });
+  }
+}
+
+async function openManifest(
+  deps: PinDeps,
+  cache: ManifestCache,
+  manifest: IndexedManifest & { readonly digest: string },
+  signal: AbortSignal | undefined,
+): Promise<PinnedVersion> {
+  const { ns, version, digest, bytes } = manifest;
   const published = await peekIndex(bytes);
   if (published) {
     const { spool, result } = await cache.write((spool) => fetchIndex(deps, published, spool, signal));
@@ -136,7 +154,7 @@ async function fetchVersion(
       `the published index ${published.key} is not what the manifest says; it is built from the manifest`,
     );
   }
-  const { spool } = await cache.write((spool) => compileIndex({ ns, version, bytes }, spool, signal));
+  const { spool } = await cache.write((spool) => compileIndex(manifest, spool, signal));
   const opened = await IndexVersion.open({ ns, digest }, await spool.source());
   await cache.keep(spool, version, digest);
   return opened;

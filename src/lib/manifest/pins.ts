@@ -85,7 +85,8 @@ export async function listPins(
   for await (const page of deps.store.list({ prefix, ...options })) {
     for (const { key } of page) {
       const object = await deps.store.getWhole({ key, sizeBytesMax: PIN_BYTES_MAX, purpose: 'meta', ...options });
-      pins.push({ name: key.slice(prefix.length), version: parseHead(object.bytes.toString('utf8')).version });
+      const name = key.slice(prefix.length);
+      pins.push({ name, version: parseHead(object.bytes.toString('utf8'), `pin ${name} of ${ns}`).version });
     }
   }
   return pins;

@@ -32,7 +32,7 @@ interface Verdict {
 
 /** By S3's own code, whatever the status. */
 const BY_CODE: Readonly<Record<string, Verdict>> = {
-  NoSuchBucket: { code: 'bucket_not_found' },
+  NoSuchBucket: { code: 'bucket_not_found', advice: 'create the bucket, or set store.url or s3.bucket' },
   NoSuchKey: { code: 'object_not_found' },
   NoSuchUpload: { code: 'store_unavailable', retryable: true },
   InvalidRange: { code: 'range_not_satisfiable' },
@@ -106,6 +106,9 @@ export function s3Error(failure: S3Failure, context: S3Context): SeekfsError {
 
 const TLS_FAILURE = /CERT|SELF_SIGNED|UNABLE_TO_|^ERR_TLS|^ERR_SSL|EPROTO/;
 
+/** There was nobody to ask. */
+const UNREACHABLE = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
+
 /** The errno or the like of a network failure, also where clients wrap it. */
 function failureCode(error: unknown): string {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
@@ -139,7 +142,7 @@ export function networkError(error: unknown, context: S3Context): SeekfsError {
   const code = failureCode(error);
   const what = context.key === undefined ? `bucket "${context.bucket}"` : `object "${context.key}"`;
   const tls = TLS_FAILURE.test(code);
-  const advice = tls ? tlsAdvice(code) : '';
+  const advice = tls ? tlsAdvice(code) : UNREACHABLE.has(code) ? '; check that it is the right endpoint, and runs' : '';
   return new SeekfsError(
     'store_unavailable',
     `cannot ${context.doing} ${what}: ${context.endpoint} failed with ${clean(code)}${advice}`,

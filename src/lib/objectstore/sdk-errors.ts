@@ -11,7 +11,7 @@ interface SdkException {
   readonly $response?: { readonly statusCode?: number; readonly headers?: Readonly<Record<string, string>> };
 }
 
-/** Names that the SDK makes up where the answer has no `<Code>`. */
+/** Names that the SDK makes up where the answer has no `<Code>`, and messages where it has no `<Message>`. */
 const NO_CODE = new Set([
   'NotFound',
   'Forbidden',
@@ -51,6 +51,6 @@ export function sdkError(thrown: unknown, context: S3Context, signal: AbortSigna
   // A success that the SDK could not read is a broken answer, and may be a right one next time.
   if (status < 300) return networkError(bare(thrown), context);
   const code = NO_CODE.has(name) ? '' : name;
-  const message = code === '' ? '' : (exception.message ?? '');
+  const message = code === '' || NO_CODE.has(exception.message ?? '') ? '' : (exception.message ?? '');
   return s3Error({ status, code, message, retryAfterMs, cause: bare(thrown) }, context);
 }

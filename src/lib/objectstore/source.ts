@@ -77,9 +77,13 @@ export function objectNotFound(key: string, url: string, cause?: unknown): Seekf
 
 export function objectChanged(key: string, expectedEtag: string, actualEtag?: string): SeekfsError {
   const actual = actualEtag === undefined ? 'the store has another' : `it has ${actualEtag}`;
-  return new SeekfsError('object_changed', `object "${key}" changed: expected ETag ${expectedEtag}, ${actual}`, {
-    details: { key, expected: expectedEtag, ...(actualEtag === undefined ? {} : { actual: actualEtag }) },
-  });
+  return new SeekfsError(
+    'object_changed',
+    `object "${key}" changed: expected ETag ${expectedEtag}, ${actual}; publish what is there now with "manifest gen"`,
+    {
+      details: { key, expected: expectedEtag, ...(actualEtag === undefined ? {} : { actual: actualEtag }) },
+    },
+  );
 }
 
 export function preconditionFailed(key: string, condition: 'absent' | 'match'): SeekfsError {

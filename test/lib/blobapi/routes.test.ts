@@ -166,7 +166,7 @@ describe('the smoke endpoints', () => {
 
   test('/test_head asks the store for the object of a file or a key', async () => {
     for (const target of ['/test_head?ns=dev&path=b.bin', `/test_head?key=${key}`]) {
-      expect(jsonOf(await ask(target))).toMatchObject({ sizeBytes: 10, etag: '"e"' });
+      expect(jsonOf(await ask(target))).toEqual({ key, size: 10, etag: '"e"', modified_at_ms: 1_700_000_000_000 });
     }
     expect((await ask('/test_head?key=namespaces/dev/files/none')).status).toBe(404);
     expect((await ask(`/test_head?key=${key}&ns=dev`)).status).toBe(400);

@@ -1,7 +1,7 @@
 // The printed configuration: every key, where its value came from, no secret, and it loads again.
 import { expect, test } from 'vitest';
 import { loadConfig, type LoadOptions } from '../../../src/lib/config/load.ts';
-import { printConfig } from '../../../src/lib/config/print.ts';
+import { listConfig, printConfig } from '../../../src/lib/config/print.ts';
 import { SETTING_KEYS } from '../../../src/lib/config/schema.ts';
 
 const options = (text: string): LoadOptions => ({
@@ -33,4 +33,13 @@ test('it loads again', async () => {
   const again = await loadConfig(options(printConfig(config.settings)));
   const { settings: _a, source: _b, ...rest } = config;
   expect(again).toMatchObject(rest);
+});
+
+test('as a list it has every key, with the value in its unit, or null where nobody set it', async () => {
+  const { settings } = await loadConfig(options('[s3]\naccess_key_id = "a"\nsecret_access_key = "hunter2"\n'));
+  const list = listConfig(settings);
+  expect(list.map(({ key }) => key)).toEqual(SETTING_KEYS);
+  expect(list).toContainEqual({ key: 's3.secret_access_key', value: '********', origin: 'seekfs.toml:3' });
+  expect(list).toContainEqual({ key: 'cache.page_size_mib', value: 8, origin: 'default' });
+  expect(list).toContainEqual({ key: 'cache.l2_ssd_gib', value: null, origin: 'default' });
 });
