@@ -38,17 +38,25 @@ export class CapacityGuard {
   #begun = false;
   /** As of the last time a segment was asked for. */
   #isSpaceScarce = false;
-  /** The smallest segment that was worth beginning then. */
-  #leastBytes = 0;
+  /** The smallest segment that was worth beginning then; before that the largest that this can be. */
+  #leastBytes: number;
 
   constructor(options: CapacityOptions) {
     this.#options = options;
     this.capacityBytes = options.capacityBytes;
+    this.#leastBytes = Math.min(this.segmentBytes, MIB);
   }
 
   /** Another segment takes an eviction. What the open one still has room for does not count. */
   get full(): boolean {
-    return this.#isSpaceScarce || this.#boundFor('insert') - this.#options.set.boundBytes < this.#leastBytes;
+    return !this.hasRoomFor({ recordBytes: 0, queuedBytes: 0 });
+  }
+
+  /** Does a record go into a new segment without an eviction, when those that are queued are written? */
+  hasRoomFor({ recordBytes, queuedBytes }: { readonly recordBytes: number; readonly queuedBytes: number }): boolean {
+    const framesBytes = Math.ceil(queuedBytes / this.segmentBytes) * SEGMENT_FRAME_BYTES;
+    const roomBytes = this.#boundFor('insert') - this.#options.set.boundBytes - queuedBytes - framesBytes;
+    return !this.#isSpaceScarce && roomBytes >= Math.max(this.#leastBytes, recordBytes + SEGMENT_FRAME_BYTES);
   }
 
   /** Size at which segments roll. */
@@ -82,7 +90,8 @@ export class CapacityGuard {
       this.#leastBytes = worthwhile;
       this.#isSpaceScarce = (await this.#freeBytes()) < 2 * wanted;
     }
-    if (room < wanted && makeRoom && purpose === 'insert') {
+    // A smaller segment takes what was admitted because there is room for it: that must cost no other page.
+    if (room < worthwhile && makeRoom && purpose === 'insert') {
       await makeRoom(wanted);
       room = await this.roomBytes(purpose);
     }

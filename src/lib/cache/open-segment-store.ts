@@ -112,11 +112,11 @@ export async function openSegmentStore(options: SegmentStoreOptions): Promise<Se
     writer: newWriter('insert'),
     keys,
     memory,
+    capacity,
     clock,
     metrics,
     log,
     progress,
-    recordBytesMax: capacity.recordBytesMax,
     quotaBytes,
     shrink: (ns, bytes) => maintenance.shrink(ns, bytes),
   });

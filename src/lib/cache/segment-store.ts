@@ -187,13 +187,12 @@ export class SegmentStore {
    * `onWritten`, whether it was written or given up.
    */
   insert(run: VerifiedRun, options?: OfferOptions): boolean {
-    const { retention, queue, capacity, set, metrics, quotaBytes } = this.#parts;
+    const { retention, queue, set, metrics, quotaBytes } = this.#parts;
     const { page } = run;
     if (!isCacheable(page)) return false;
     // A page that is there in part was admitted before.
     if (this.#records(page).length === 0) {
-      const isFull = capacity.full && !queue.fitsOpenSegment(run);
-      const full = isFull || set.namespaceBytes(page.ns) + page.len > quotaBytes;
+      const full = !queue.hasRoomFor(run) || set.namespaceBytes(page.ns) + page.len > quotaBytes;
       if (retention.admit(page, { full, residentPages: set.index.count }) === 'decline') {
         metrics.add('seekfs_l2_declined_total', 1, { reason: 'policy' });
         return false;

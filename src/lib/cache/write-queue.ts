@@ -9,6 +9,7 @@ import type { Cell, Metrics } from '../base/metrics.ts';
 import { CHECK_BLOCK_BYTES, GRANULE_BYTES, granuleCount } from '../page/page.ts';
 import type { VerifiedRun } from '../page/verified.ts';
 import { recordRoomBytes } from '../segment/writer.ts';
+import type { CapacityGuard } from './capacity.ts';
 import type { LogWriter } from './log-writer.ts';
 import { encodeItem, itemOf, PAGE_RECORD_KIND, type FileKeys } from './page-key.ts';
 import { bitsOf, recordsOf } from './pieces.ts';
@@ -29,6 +30,7 @@ export interface WriteQueueParts {
   readonly writer: LogWriter;
   readonly keys: FileKeys;
   readonly memory: MemoryGovernor;
+  readonly capacity: CapacityGuard;
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -38,8 +40,6 @@ export interface WriteQueueParts {
   readonly quotaBytes: number;
   /** Evicts pages of the namespace until it takes so many bytes, as far as that can be. */
   readonly shrink: (ns: string, bytes: number) => Promise<void>;
-  /** Larger runs are declined: the cache is too small for them. */
-  readonly recordBytesMax: number;
 }
 
 export interface OfferOptions {
@@ -74,10 +74,10 @@ export class WriteQueue {
 
   /** Takes the run, retaining it until it is written or given up and calling `onWritten` then, or declines it. */
   offer(run: VerifiedRun, options: OfferOptions = {}): boolean {
-    const { metrics, recordBytesMax } = this.#parts;
+    const { metrics, capacity } = this.#parts;
     const isStalled = this.#stalled && !options.patient;
     const isPaused = this.#isPaused() && !(options.patient && this.#isWorthWaiting());
-    if (this.#closed || isStalled || isPaused || run.bytes > recordBytesMax) {
+    if (this.#closed || isStalled || isPaused || run.bytes > capacity.recordBytesMax) {
       const reason = isStalled ? 'stalled' : isPaused ? this.#pausedFor : 'size';
       metrics.add('seekfs_l2_declined_total', 1, { reason });
       return false;
@@ -88,9 +88,12 @@ export class WriteQueue {
     return true;
   }
 
-  /** Does the run still go into the segment that is open, after all that waits? */
-  fitsOpenSegment(run: VerifiedRun): boolean {
-    return this.#queuedBytes + this.#roomFor(run) <= this.#parts.writer.openRoomBytes;
+  /** Is there room for the run, after all that waits, without an eviction? */
+  hasRoomFor(run: VerifiedRun): boolean {
+    const { writer, capacity } = this.#parts;
+    const recordBytes = this.#roomFor(run);
+    const queuedBytes = this.#queuedBytes;
+    return queuedBytes + recordBytes <= writer.openRoomBytes || capacity.hasRoomFor({ recordBytes, queuedBytes });
   }
 
   #roomFor({ page, span, bytes }: VerifiedRun): number {

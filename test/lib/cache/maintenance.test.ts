@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { MemoryGovernor } from '../../../src/lib/base/memory.ts';
 import { MIB } from '../../../src/lib/base/units.ts';
 import { systemClock, type Clock } from '../../../src/lib/base/clock.ts';
 import { LockFile } from '../../../src/lib/disk/lock-file.ts';
@@ -10,7 +11,7 @@ import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { currentProcess } from '../../../src/lib/disk/process-identity.ts';
 import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
 import { SegmentWriter } from '../../../src/lib/segment/writer.ts';
-import { openTestStore, testPage, type TestPage, type TestStore } from '../../support/segment-store.ts';
+import { openTestStore, testPage, verifiedRun, type TestPage, type TestStore } from '../../support/segment-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 let directory: string;
@@ -107,6 +108,23 @@ describe('eviction', () => {
       expect(await heldOf(l2, pagesOf(pages + 10, len))).toHaveLength(pages);
       expect(l2.metrics.get('seekfs_l2_evicted_bytes_total')).toBe(0);
     }
+  });
+
+  test.each([100_000, 250_000, 410_000])('does not happen for a page that was admitted, %i bytes', async (len) => {
+    const memory = new MemoryGovernor({ limitBytes: 256 * MIB });
+    const l2 = await open({ capacityBytes: 32 * MIB, policyOf: () => 'retain', memory });
+    // All at once: what waits to be written counts as well.
+    for (const page of pagesOf(Math.ceil((40 * MIB) / len), len)) {
+      const run = await verifiedRun(memory, page);
+      l2.store.insert(run);
+      run.release();
+    }
+    await l2.store.drain();
+    const pages = pagesOf(Math.ceil((80 * MIB) / len), len);
+    for (const page of pages) await l2.put(page);
+    expect(l2.metrics.get('seekfs_l2_evicted_bytes_total')).toBe(0);
+    expect(l2.metrics.get('seekfs_l2_declined_total', { reason: 'room' })).toBe(0);
+    expect((await heldOf(l2, pages)).length * len).toBeGreaterThan(29.5 * MIB);
   });
 
   test('takes dead pages first', async () => {
