@@ -18,7 +18,9 @@ import type { SegmentSet } from './segment-set.ts';
 const STALL_MS = 1000;
 /** A look at the disk that comes later than this says more of this process than of the disk. */
 const LOOK_LATE_MS_MAX = STALL_MS / 4;
-/** How long patient runs wait for a disk that takes nothing. */
+/** How long runs wait for a disk that takes nothing while no reader waits for their memory: on busy machines it comes back. */
+export const WAIT_MS = 5000;
+/** The same of patient runs. */
 export const PATIENCE_MS = 30_000;
 /** Errors that do not pass by themselves: nobody waits for their end. */
 const LASTING = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'ENOENT']);
@@ -183,8 +185,8 @@ export class WriteQueue {
 
   /**
    * What waits here holds memory, and so slows the fetches down to the speed of the disk. When the disk has stopped that
-   * would stop the readers as well: then everything that waits is given up, patient runs only when a reader waits for
-   * memory or their time is over.
+   * would stop the readers as well: then everything that waits is given up, when a reader waits for memory or its time is
+   * over.
    */
   async #watch(done: AbortSignal): Promise<void> {
     const { progress, clock, metrics, memory } = this.#parts;
@@ -197,10 +199,10 @@ export class WriteQueue {
       if (clock.monotonicMs() - beganMs > STALL_MS + LOOK_LATE_MS_MAX) continue;
       stillMs = progress.value === before ? stillMs + STALL_MS : 0;
       if (stillMs === 0) continue;
-      this.#stalled = true;
-      const isWorthWaiting = stillMs < PATIENCE_MS && memory.waiting === 0;
+      const waitedMs = memory.waiting > 0 ? Infinity : stillMs;
+      this.#stalled = waitedMs >= WAIT_MS;
       for (const offered of this.#runs.splice(0)) {
-        if (offered.patient && isWorthWaiting) {
+        if (waitedMs < (offered.patient ? PATIENCE_MS : WAIT_MS)) {
           this.#runs.push(offered);
           continue;
         }
