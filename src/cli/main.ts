@@ -26,6 +26,8 @@ export async function run(words: string[], importMetaUrl: string): Promise<never
   // The AWS SDK's notice about old versions of Node is for its users, who are not the users of this command.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   interruption.listen((status) => void leave(status));
+  // A defect that no `catch` saw ends like any other, in one line.
+  process.once('uncaughtException', (error) => void leave(fail(error, argv)));
   // Nothing is left that could go on, and yet the work has no end: Node would leave with 13, which means corrupt here.
   process.once('beforeExit', () => void leave(fail(new Error('the work stopped without an end'), argv)));
   const status = await runCommand(argv, importMetaUrl);

@@ -79,7 +79,7 @@ export async function generate(deps: PublishDeps, options: GenerateOptions): Pro
         signal: options.signal,
       });
       checkMatches(deps, options, patterns, { scan, base });
-      if (options.dryRun) return dryReport(scan, base, options, patterns);
+      if (options.dryRun) return await dryReport(scan, base, options, patterns);
       const read = await readAll(
         deps,
         { ...options, onProgress: (progress) => options.onProgress?.({ phase: 'read', ...progress }) },
