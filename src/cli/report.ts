@@ -33,6 +33,8 @@ export function toSeekfsError(error: unknown): SeekfsError {
 function usageLine(message: string): string {
   const text = message
     .replace(/\n?See more help with --help/, '')
+    // oclif's own way to write "manifest nope".
+    .replace(/^command \S+ not found/i, (words) => words.replaceAll(':', ' '))
     .split('\n')
     .map((line) => line.trim().replaceAll(/\s+/g, ' '))
     .filter((line) => line !== '')

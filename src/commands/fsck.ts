@@ -1,6 +1,6 @@
 // `seekfs fsck`: is the cache intact, and with NS, does the bucket have what the manifest says?
-import { string } from '@oclif/core/args';
 import { boolean } from '@oclif/core/flags';
+import { optionalNsArg } from '../cli/arguments.ts';
 import { SeekfsCommand } from '../cli/base-command.ts';
 import { checkBucket, checkCache, fsckFields, sayFindings } from '../cli/fsck-report.ts';
 
@@ -14,7 +14,7 @@ which drops from the cache what is bad and rebuilds its index. Exit status 3 whe
     '<%= config.bin %> fsck dev --deep',
     '<%= config.bin %> fsck --repair',
   ];
-  static override args = { ns: string({ description: 'namespace' }) };
+  static override args = { ns: optionalNsArg };
   static override flags = {
     deep: boolean({ default: false, summary: 'read and compare all bytes' }),
     repair: boolean({ default: false, summary: 'drop from the cache what is bad, rebuild its index' }),

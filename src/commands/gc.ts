@@ -1,6 +1,6 @@
 // `seekfs gc`: gives back what nobody needs any more, in the cache, or in the bucket with --remote.
-import { string } from '@oclif/core/args';
 import { boolean } from '@oclif/core/flags';
+import { optionalNsArg } from '../cli/arguments.ts';
 import { SeekfsCommand } from '../cli/base-command.ts';
 import { countFlag, durationFlag } from '../cli/flags.ts';
 import { cacheGc, remoteGc } from '../cli/gc-report.ts';
@@ -14,7 +14,7 @@ cache is brought within its bounds and compacted. With NS only that namespace's 
 With NS, --remote and --keep N: all versions but the newest N and the pinned ones are removed from the bucket, and the
 objects that only they named. What is younger than --grace stays.`;
   static override examples = ['<%= config.bin %> gc --dry-run', '<%= config.bin %> gc dev --remote --keep 3 --dry-run'];
-  static override args = { ns: string({ description: 'namespace' }) };
+  static override args = { ns: optionalNsArg };
   static override flags = {
     'dry-run': boolean({ default: false, summary: 'say what would be removed, remove nothing' }),
     // No default: one would count as given, for what depends on it.

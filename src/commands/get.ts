@@ -1,10 +1,9 @@
 // `seekfs get`: files of a version to local files.
 import { SeekfsCommand } from '../cli/base-command.ts';
-import { nsArg } from '../cli/arguments.ts';
+import { destinationArg, nsArg, pathsArg } from '../cli/arguments.ts';
 import { placeFiles, refuseFileName } from '../cli/destinations.ts';
 import { requireChecksumsFlag } from '../cli/flags.ts';
 import { bytesForPeople, plural } from '../cli/tables.ts';
-import { SeekfsError } from '../lib/base/errors.ts';
 import { getFiles } from '../lib/maintain/get.ts';
 import { selectFiles, type SelectedFile } from '../lib/maintain/select.ts';
 
@@ -19,17 +18,14 @@ there with the right bytes are not fetched again; what an interrupted run left i
     '<%= config.bin %> get dev big.bin ./big.bin',
     '<%= config.bin %> get dev "images/*.jpg" out/',
   ];
-  static override args = { ns: nsArg };
-  static override strict = false;
+  static override args = { ns: nsArg, paths: pathsArg, destination: destinationArg };
   static override flags = { 'require-checksums': requireChecksumsFlag };
 
   protected override readonly lifetime = { oneShot: true, readsOnce: true };
 
   async run(): Promise<void> {
-    const { args, argv, flags } = await this.parse(Get);
-    const names = (argv as string[]).slice(1);
-    const destination = names.pop();
-    if (destination === undefined) throw new SeekfsError('usage', 'no destination; write seekfs get NS [PATH…] DEST');
+    const { args, flags } = await this.parse(Get);
+    const { paths: names = [], destination } = args;
     await this.work(flags, async ({ seekfs, pin, signal, progress, say, document }) => {
       const version = await pin(args.ns);
       if (names.length === 0) await refuseFileName(version, destination);

@@ -1,8 +1,7 @@
 // `seekfs ls`: paths of a version, from the manifest.
-import { string as stringArg } from '@oclif/core/args';
 import { boolean } from '@oclif/core/flags';
 import { SeekfsCommand } from '../cli/base-command.ts';
-import { nsArg } from '../cli/arguments.ts';
+import { nsArg, prefixArg } from '../cli/arguments.ts';
 import { ls } from '../cli/list-commands.ts';
 
 export default class Ls extends SeekfsCommand {
@@ -10,7 +9,7 @@ export default class Ls extends SeekfsCommand {
   static override description =
     'One path a line, on stdout, in UTF-8 byte order. PREFIX is a prefix of paths, not a directory.';
   static override examples = ['<%= config.bin %> ls dev images/ --long'];
-  static override args = { ns: nsArg, prefix: stringArg({ description: 'prefix of paths' }) };
+  static override args = { ns: nsArg, prefix: prefixArg };
   static override flags = { long: boolean({ char: 'l', summary: 'size, modification time and hash before the path' }) };
 
   async run(): Promise<void> {

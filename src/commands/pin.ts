@@ -1,7 +1,6 @@
 // `seekfs pin`: names a version, so that gc keeps it.
-import { string } from '@oclif/core/args';
 import { SeekfsCommand } from '../cli/base-command.ts';
-import { nsArg, versionArg } from '../cli/arguments.ts';
+import { nsArg, pinNameArg, versionArg } from '../cli/arguments.ts';
 import { setPin } from '../lib/manifest/pins.ts';
 
 export default class Pin extends SeekfsCommand {
@@ -10,7 +9,7 @@ export default class Pin extends SeekfsCommand {
   static override examples = ['<%= config.bin %> pin dev run-17 3'];
   static override args = {
     ns: nsArg,
-    name: string({ required: true, description: 'name of the pin' }),
+    name: pinNameArg,
     version: versionArg,
   };
 

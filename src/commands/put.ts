@@ -1,11 +1,10 @@
 // `seekfs put`: local files and trees into the namespace, and one new version of it.
 import { boolean, string } from '@oclif/core/flags';
 import { SeekfsCommand } from '../cli/base-command.ts';
-import { nsArg } from '../cli/arguments.ts';
+import { nsArg, sourcesArg } from '../cli/arguments.ts';
 import { pageSizeFlag, unsafePublishFlag } from '../cli/flags.ts';
 import { publishFields, publishText } from '../cli/publish-report.ts';
 import { plural } from '../cli/tables.ts';
-import { SeekfsError } from '../lib/base/errors.ts';
 import { formatBytes } from '../lib/base/units.ts';
 import { nodeDisk } from '../lib/disk/node-disk.ts';
 import { put } from '../lib/manifest/put.ts';
@@ -20,8 +19,7 @@ resumed by repeating it.`;
     '<%= config.bin %> put dev images shard-000000.tar',
     '<%= config.bin %> put dev images/ --prefix train',
   ];
-  static override args = { ns: nsArg };
-  static override strict = false;
+  static override args = { ns: nsArg, sources: sourcesArg };
   static override flags = {
     prefix: string({ helpValue: 'PATH', summary: 'put everything under PATH/' }),
     pack: boolean({ summary: 'put files below 256 KiB into tar shards, many in one object' }),
@@ -31,15 +29,13 @@ resumed by repeating it.`;
   };
 
   async run(): Promise<void> {
-    const { args, argv, flags } = await this.parse(Put);
-    const sources = (argv as string[]).slice(1);
-    if (sources.length === 0) throw new SeekfsError('usage', 'nothing to put; write seekfs put NS SOURCE…');
+    const { args, flags } = await this.parse(Put);
     await this.work(flags, async ({ seekfs, config, signal, progress, say, document, log }) => {
       const report = await put(
         { ...seekfs.publishing, disk: nodeDisk },
         {
           ns: args.ns,
-          sources,
+          sources: args.sources,
           prefix: flags.prefix,
           pageSizeBytes: flags['page-size'] ?? config.pageSizeBytes,
           publish: flags.publish,

@@ -2,7 +2,7 @@
 import { text as readAll } from 'node:stream/consumers';
 import { string } from '@oclif/core/flags';
 import { SeekfsCommand } from '../cli/base-command.ts';
-import { nsArg } from '../cli/arguments.ts';
+import { nsArg, extentsArg } from '../cli/arguments.ts';
 import { parseExtent, parseExtentsText, readExtents } from '../cli/extents.ts';
 import { requireChecksumsFlag } from '../cli/flags.ts';
 import { readv } from '../cli/read-commands.ts';
@@ -17,8 +17,7 @@ file that is not empty is an error, found before the first byte is written.`;
     '<%= config.bin %> readv dev warm.bin:0:4096 warm.bin:8MiB:4096',
     'echo \'[{"path":"warm.bin","off":0,"len":4096}]\' | <%= config.bin %> readv dev --file -',
   ];
-  static override args = { ns: nsArg };
-  static override strict = false;
+  static override args = { ns: nsArg, extents: extentsArg };
   static override flags = {
     file: string({
       helpValue: 'FILE',
@@ -28,8 +27,8 @@ file that is not empty is an error, found before the first byte is written.`;
   };
 
   async run(): Promise<void> {
-    const { args, argv, flags } = await this.parse(Readv);
-    const words = (argv as string[]).slice(1);
+    const { args, flags } = await this.parse(Readv);
+    const words = [...(args.extents ?? [])];
     // A lone "-" is stdin too, as most tools have it.
     const file = flags.file ?? (words.length === 1 && words[0] === '-' ? words.pop() : undefined);
     const extents = words.map(parseExtent);

@@ -1,9 +1,8 @@
 // `seekfs rm`: a new version without some files.
 import { SeekfsCommand } from '../cli/base-command.ts';
-import { nsArg } from '../cli/arguments.ts';
+import { nsArg, removedArg } from '../cli/arguments.ts';
 import { unsafePublishFlag } from '../cli/flags.ts';
 import { publishFields, publishText } from '../cli/publish-report.ts';
-import { SeekfsError } from '../lib/base/errors.ts';
 import { removeFiles } from '../lib/manifest/remove.ts';
 
 export default class Rm extends SeekfsCommand {
@@ -12,18 +11,16 @@ export default class Rm extends SeekfsCommand {
   static override description = `A path that ends in a slash stands for everything under it. Older versions keep their files; objects that no kept
 version names are removed by gc --remote.`;
   static override examples = ['<%= config.bin %> rm dev images/1.jpg', '<%= config.bin %> rm dev images/'];
-  static override args = { ns: nsArg };
-  static override strict = false;
+  static override args = { ns: nsArg, paths: removedArg };
   static override flags = { 'unsafe-publish': unsafePublishFlag };
 
   async run(): Promise<void> {
-    const { args, argv, flags } = await this.parse(Rm);
-    const paths = (argv as string[]).slice(1);
-    if (paths.length === 0) throw new SeekfsError('usage', 'nothing to remove; write seekfs rm NS PATH…');
+    const { args, flags } = await this.parse(Rm);
+    const { ns, paths } = args;
     await this.work(flags, async ({ seekfs, signal, say, document }) => {
-      const report = await removeFiles(seekfs.publishing, { ns: args.ns, paths, signal });
-      await document({ ns: args.ns, ...publishFields(report) });
-      say(publishText(args.ns, report));
+      const report = await removeFiles(seekfs.publishing, { ns, paths, signal });
+      await document({ ns, ...publishFields(report) });
+      say(publishText(ns, report));
     });
   }
 }

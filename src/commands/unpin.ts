@@ -1,13 +1,12 @@
 // `seekfs unpin`: removes the name of a version.
-import { string } from '@oclif/core/args';
 import { SeekfsCommand } from '../cli/base-command.ts';
-import { nsArg } from '../cli/arguments.ts';
+import { nsArg, pinNameArg } from '../cli/arguments.ts';
 import { removePin } from '../lib/manifest/pins.ts';
 
 export default class Unpin extends SeekfsCommand {
   static override summary = 'remove the name of a version, so that gc may remove that';
   static override examples = ['<%= config.bin %> unpin dev run-17'];
-  static override args = { ns: nsArg, name: string({ required: true, description: 'name of the pin' }) };
+  static override args = { ns: nsArg, name: pinNameArg };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Unpin);

@@ -1,7 +1,7 @@
 // `seekfs warm`: brings what is missing into L2, checks what is there, or says what that would cost.
 import { boolean } from '@oclif/core/flags';
 import { SeekfsCommand } from '../cli/base-command.ts';
-import { nsArg } from '../cli/arguments.ts';
+import { nsArg, pathsArg } from '../cli/arguments.ts';
 import { priceFlag, requireChecksumsFlag } from '../cli/flags.ts';
 import { pricePer1000Gets } from '../cli/price.ts';
 import { reportCheck, reportForecast, reportWarm } from '../cli/warm-report.ts';
@@ -17,8 +17,7 @@ again, so that an interrupted warm goes on where it stopped.`;
     '<%= config.bin %> warm dev images/ --check',
     '<%= config.bin %> warm dev --dry-run --price 0.0004',
   ];
-  static override args = { ns: nsArg };
-  static override strict = false;
+  static override args = { ns: nsArg, paths: pathsArg };
   static override flags = {
     check: boolean({
       exclusive: ['dry-run'],
@@ -30,14 +29,14 @@ again, so that an interrupted warm goes on where it stopped.`;
   };
 
   async run(): Promise<void> {
-    const { args, argv, flags } = await this.parse(Warm);
+    const { args, flags } = await this.parse(Warm);
     await this.work(flags, async (session) => {
       const { seekfs, signal, progress } = session;
       const version = await session.pin(args.ns);
       const deps = { reader: await seekfs.reader(), cache: await seekfs.cache() };
       const request: WarmRequest = {
         version,
-        patterns: (argv as string[]).slice(1),
+        patterns: args.paths ?? [],
         signal,
         onProgress: ({ bytes, totalBytes }) => progress.update({ doneBytes: bytes, totalBytes }),
       };

@@ -14,6 +14,8 @@ test.each([
   ['manifest --replace gen dev a', 'manifest gen --replace dev a'],
   ['manifest --nope gen dev', 'manifest gen --nope dev'],
   ['manifest --help gen', 'manifest gen --help'],
+  ['help', '--help'],
+  ['help manifest gen', 'manifest gen --help'],
 ])('%s becomes %s', (line, expected) => {
   expect(reordered(line)).toBe(expected);
 });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { expectFailure as expectFailureOf, type ExpectedFailure } from '../support/cli-failure.ts';
-import { Cli, snapshot, type RunOptions } from '../support/cli.ts';
+import { Cli, outcomeOf, snapshot, type RunOptions } from '../support/cli.ts';
 
 let cli: Cli;
 const bytes = Buffer.alloc(300_000, 'seekfs ');
@@ -26,6 +26,7 @@ const expectFailure = (
 describe('the command line', () => {
   test.each([
     ['unknown command', ['nope'], /command nope not found/],
+    ['unknown command of a topic', ['manifest', 'nope'], /command manifest nope not found/],
     ['unknown flag', ['ls', 'dev', '--nope'], /nonexistent flag: --nope/],
     ['unknown flag of a publishing command', ['put', 'dev', 'warm.bin', '--nope'], /nonexistent flag: --nope/],
     ['missing argument', ['cat', 'dev'], /missing 1 required arg: path/],
@@ -40,7 +41,7 @@ describe('the command line', () => {
     ['no extent', ['readv', 'dev'], /no extents/],
     ['versions to keep of a cache', ['gc', 'dev', '--keep', '1'], /--remote/],
     ['global flag before an unknown command', ['--stats', 'nope'], /command nope not found/],
-    ['nothing to put', ['put', 'dev'], /nothing to put/],
+    ['nothing to put', ['put', 'dev'], /missing 1 required arg: sources files or directories/],
     ['page size that is no power of two', ['put', 'dev', 'warm.bin', '--page-size', '100KiB'], /page size/],
     ['namespace with a slash', ['ls', 'a/b'], /no name of a namespace/],
     ['namespace that climbs', ['put', '..', 'warm.bin'], /no name of a namespace/],
@@ -188,4 +189,24 @@ describe('a damaged store', () => {
     const says = /warm\.bin.*|object.*/;
     await expectFailure(['get', 'dev', 'warm.bin', 'out'], { status: 14, code: 'object_changed', says }, fresh(user));
   });
+});
+
+test('a defect that no part of the program catches is one line and exit 1', async () => {
+  // Rejects as soon as the process listens for it, while the command waits for its input.
+  const defect = `const timer = setInterval(() => {
+    if (process.listenerCount('uncaughtException') === 0) return;
+    clearInterval(timer);
+    Promise.reject(new Error('a defect'));
+  }, 1);`;
+  const env = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(defect)}` };
+  const child = cli.spawn(['readv', 'dev', '--file', '-'], { env, input: '' });
+  expect(await outcomeOf(child)).toMatchObject({ status: 1, stderr: 'error: cannot finish: a defect\n' });
+});
+
+test('an argument that is not given is not taken from the input of a shell loop', async () => {
+  for (const args of [['fsck'], ['gc', '--dry-run'], ['manifest', 'show', 'dev']]) {
+    await cli.succeed(args, { input: 'nowhere\n' });
+  }
+  const none = await cli.run(['manifest', 'head'], { input: 'dev\n' });
+  expect(none).toMatchObject({ status: 2, stderr: 'error: missing 1 required arg: ns namespace; see --help\n' });
 });

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { boolean } from '@oclif/core/flags';
 import { SeekfsCommand } from '../../cli/base-command.ts';
-import { nsArg } from '../../cli/arguments.ts';
+import { nsArg, pathsArg } from '../../cli/arguments.ts';
 import { pageSizeFlag, unsafePublishFlag } from '../../cli/flags.ts';
 import { generateFields, showGenerated } from '../../cli/generate-report.ts';
 import { generate, type GenerateProgress } from '../../lib/manifest/generate.ts';
@@ -16,8 +16,7 @@ version is not read. Objects that are gone are taken out. Where nothing changed,
     '<%= config.bin %> manifest gen dev warm.bin',
     '<%= config.bin %> manifest gen dev --dry-run',
   ];
-  static override args = { ns: nsArg };
-  static override strict = false;
+  static override args = { ns: nsArg, paths: pathsArg };
   static override flags = {
     'page-size': pageSizeFlag,
     'dry-run': boolean({ summary: 'show what would change, read and publish nothing' }),
@@ -29,12 +28,12 @@ version is not read. Objects that are gone are taken out. Where nothing changed,
   };
 
   async run(): Promise<void> {
-    const { args, argv, flags } = await this.parse(ManifestGen);
+    const { args, flags } = await this.parse(ManifestGen);
     await this.work(flags, async (session) => {
       const { seekfs, config, signal, progress, document } = session;
       const report = await generate(seekfs.publishing, {
         ns: args.ns,
-        patterns: (argv as string[]).slice(1),
+        patterns: args.paths ?? [],
         pageSizeBytes: flags['page-size'] ?? config.pageSizeBytes,
         dryRun: flags['dry-run'],
         indexTar: flags['index-tar'],

@@ -1,7 +1,6 @@
 // `seekfs manifest show`: one version, or one file of it with its page table.
-import { string } from '@oclif/core/args';
 import { SeekfsCommand } from '../../cli/base-command.ts';
-import { nsArg } from '../../cli/arguments.ts';
+import { nsArg, optionalPathArg } from '../../cli/arguments.ts';
 import { writeJsonList } from '../../cli/output.ts';
 import { bytesForPeople, listingLine, sheet, table, timestamp } from '../../cli/tables.ts';
 import { encodeEntry } from '../../lib/manifest/entry-json.ts';
@@ -18,7 +17,7 @@ export default class ManifestShow extends SeekfsCommand {
     '<%= config.bin %> manifest show dev --at 3',
     '<%= config.bin %> manifest show dev warm.bin --json',
   ];
-  static override args = { ns: nsArg, path: string({ description: 'path of one file' }) };
+  static override args = { ns: nsArg, path: optionalPathArg };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ManifestShow);
