@@ -1,6 +1,6 @@
 // (d) A cold shuffled epoch over one file in an S3 server: what a loader that knows its order sends to the store through
-// `serve`, by hints or by readv a batch, against s3fs with its cache. This is how seekfs is meant to be read; the cold single
-// reads that nobody announced are in `random`.
+// `serve`, by hints or by readv a batch, against s3fs with its cache. Hints are given as the epoch begins, when reads overtake
+// them, or an epoch ahead. The cold single reads that nobody announced are in `cold-random`.
 import { join } from 'node:path';
 import { startCountingProxy } from '../harness/counting-proxy.js';
 import { seededRandom, writeSeededFile } from '../harness/data.js';
@@ -9,21 +9,26 @@ import { quote, run } from '../harness/process.js';
 import { readAtRandom } from '../harness/reading.js';
 import { Seekfs } from '../harness/seekfs.js';
 import { summary } from '../harness/statistics.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 
-export const title = 'a cold shuffled epoch of 1,310 samples of 100 KiB out of 128 MiB: GETs a read, s3fs in turn';
+export const title =
+  'a cold shuffled epoch in samples of 100 KiB out of 128 MiB and of 512 MiB: GETs a read, s3fs in turn';
 /** That set its targets. */
 export const issue = 7;
 
-const BYTES = 128 * 2 ** 20;
+const MIB = 2 ** 20;
 const SAMPLE_BYTES = 100 * 1024;
-const SAMPLES = Math.floor(BYTES / SAMPLE_BYTES);
 const BATCH = 64;
 const KEY = 'namespaces/dev/files/big.bin';
+const POLL_MS = 50;
 
 /** The whole file once, in an order that the seed decides. @returns {number[]} offsets */
-function epochOf(seed) {
+function epochOf(fileBytes, seed) {
   const random = seededRandom(seed);
-  return Array.from({ length: SAMPLES }, (_, sample) => ({ off: sample * SAMPLE_BYTES, place: random() }))
+  return Array.from({ length: Math.floor(fileBytes / SAMPLE_BYTES) }, (_, sample) => ({
+    off: sample * SAMPLE_BYTES,
+    place: random(),
+  }))
     .sort((a, b) => a.place - b.place)
     .map(({ off }) => off);
 }
@@ -34,10 +39,29 @@ async function post(url, body, status) {
   return answer.arrayBuffer();
 }
 
-async function hinted(url, offsets) {
+async function giveHints(url, offsets) {
   const windows = [{ path: 'big.bin', ranges: offsets.map((off) => [off, SAMPLE_BYTES]) }];
   await post(`${url}/hints?ns=dev`, { epoch: 1, windows }, 202);
+}
+
+async function readSamples(url, offsets) {
   await readAtRandom({ url: `${url}/blob?ns=dev&path=big.bin`, bytes: SAMPLE_BYTES, clients: 4, offsets });
+}
+
+async function hinted(url, offsets) {
+  await giveHints(url, offsets);
+  await readSamples(url, offsets);
+}
+
+/** The hints have been followed when the epoch begins. */
+async function ahead(url, offsets) {
+  await giveHints(url, offsets);
+  const wanted = offsets.length * SAMPLE_BYTES;
+  for (let fetched = 0; fetched < wanted; await sleep(POLL_MS)) {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    fetched = Number(/^seekfs_store_get_bytes_total (\S+)$/m.exec(text)[1]);
+  }
+  await readSamples(url, offsets);
 }
 
 async function batched(url, offsets) {
@@ -48,53 +72,67 @@ async function batched(url, offsets) {
   }
 }
 
+const HINTED = { name: 'single reads just after POST /hints', read: hinted, target: { atMost: 0.5 } };
+const AHEAD = { name: 'single reads, POST /hints an epoch ahead', read: ahead, target: { atMost: 0.5 } };
+const BATCHED = { name: `POST /readv of ${BATCH} samples, no hints`, read: batched };
+const CASES = [
+  { size: '128 MiB', fileBytes: 128 * MIB, roundsMax: 3, ways: [HINTED, AHEAD, BATCHED] },
+  { size: '512 MiB', fileBytes: 512 * MIB, roundsMax: 1, ways: [HINTED, AHEAD] },
+];
+
 export async function measure({ directory, pairs, row }) {
-  const origin = await s3Origin('seekfs-bench-epoch');
-  const proxy = await startCountingProxy(origin.endpoint);
-  const counted = { ...origin, endpoint: proxy.endpoint };
-  try {
-    const file = writeSeededFile(join(directory, 'big.bin'), { bytes: BYTES, seed: 6 });
-    await run(`aws --endpoint-url ${origin.endpoint} s3 cp ${quote(file)} s3://${origin.bucket}/${KEY}`, origin);
-    await new Seekfs(join(directory, 'publisher'), { s3: origin, engine: 'sdk' }).run('manifest gen dev');
-    const seekfs = new Seekfs(directory, { s3: counted });
-    const samples = { hinted: [], batched: [], s3fs: [] };
-    for (let round = 0; round < pairs; round += 1) {
-      const offsets = epochOf(round);
-      for (const [name, read] of Object.entries({ hinted, batched })) {
-        const server = await seekfs.serve({ cache: join(directory, `cache-${name}-${round}`) });
-        proxy.take();
-        try {
-          await read(server.url, offsets);
-        } finally {
-          await server.stop();
-        }
-        samples[name].push(proxy.take());
-      }
-      const mounted = await mountS3fs(join(directory, `s3fs-${round}`), counted);
-      proxy.take();
-      try {
-        await readAtRandom({ path: join(mounted.path, KEY), bytes: SAMPLE_BYTES, clients: 4, offsets });
-      } finally {
-        await mounted.stop();
-      }
-      samples.s3fs.push(proxy.take());
+  for (const { size, fileBytes, roundsMax, ways } of CASES) {
+    const origin = await s3Origin('seekfs-bench-epoch');
+    const proxy = await startCountingProxy(origin.endpoint);
+    try {
+      const home = join(directory, String(fileBytes));
+      const file = writeSeededFile(join(home, 'big.bin'), { bytes: fileBytes, seed: 6 });
+      await run(`aws --endpoint-url ${origin.endpoint} s3 cp ${quote(file)} s3://${origin.bucket}/${KEY}`, origin);
+      await new Seekfs(join(home, 'publisher'), { s3: origin, engine: 'sdk' }).run('manifest gen dev');
+      const rounds = Math.min(pairs, roundsMax);
+      report({ size, ways, row, samples: await measureInTurn({ home, origin, proxy, fileBytes, rounds, ways }) });
+    } finally {
+      await proxy.stop();
+      await origin.remove();
     }
-    report(samples, row);
-  } finally {
-    await proxy.stop();
-    await origin.remove();
   }
 }
 
-function report(samples, row) {
-  for (const { name, what, target } of [
-    { name: 'hinted', what: 'single reads after POST /hints', target: { atMost: 0.5 } },
-    { name: 'batched', what: `POST /readv of ${BATCH} samples, no hints` },
-  ]) {
+/** @returns {Promise<Record<string, object[]>>} what the proxy counted, by way, a round each */
+async function measureInTurn({ home, origin, proxy, fileBytes, rounds, ways }) {
+  const counted = { ...origin, endpoint: proxy.endpoint };
+  const seekfs = new Seekfs(home, { s3: counted });
+  const samples = { s3fs: [], ...Object.fromEntries(ways.map(({ name }) => [name, []])) };
+  for (let round = 0; round < rounds; round += 1) {
+    const offsets = epochOf(fileBytes, round);
+    for (const [index, { name, read }] of ways.entries()) {
+      const server = await seekfs.serve({ cache: join(home, `cache-${index}-${round}`) });
+      proxy.take();
+      try {
+        await read(server.url, offsets);
+      } finally {
+        await server.stop();
+      }
+      samples[name].push(proxy.take());
+    }
+    const mounted = await mountS3fs(join(home, `s3fs-${round}`), counted);
+    proxy.take();
+    try {
+      await readAtRandom({ path: join(mounted.path, KEY), bytes: SAMPLE_BYTES, clients: 4, offsets });
+    } finally {
+      await mounted.stop();
+    }
+    samples.s3fs.push(proxy.take());
+  }
+  return samples;
+}
+
+function report({ size, ways, samples, row }) {
+  const mean = (counts, field) => counts.reduce((sum, each) => sum + each[field], 0) / counts.length;
+  for (const { name, target } of ways) {
     const { [name]: ours, s3fs } = samples;
-    const mean = (counts, field) => counts.reduce((sum, each) => sum + each[field], 0) / counts.length;
     row({
-      name: `GETs a read, ${what} / s3fs`,
+      name: `GETs a read, ${size}, ${name} / s3fs`,
       unit: 'ratio',
       ...summary(ours.map((counts, round) => counts.GET / s3fs[round].GET)),
       ...(target ? { target } : { better: 'less' }),
@@ -106,7 +144,7 @@ function report(samples, row) {
       },
     });
     row({
-      name: `bytes from the server, ${what} / s3fs`,
+      name: `bytes from the server, ${size}, ${name} / s3fs`,
       unit: 'ratio',
       ...summary(ours.map((counts, round) => counts.bodyBytes / s3fs[round].bodyBytes)),
       better: 'less',

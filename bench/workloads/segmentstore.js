@@ -278,7 +278,7 @@ async function measureOpen({ directory, pairs, row }) {
       target: { atMost: atMostMs },
     });
     const bytes = samples.map((sample) => sample.bytes / log.records);
-    row({ name: `memory of it, a record`, unit: 'bytes', ...summary(bytes), target: { atMost: 200 } });
+    row({ name: `memory of opening ${name}, a record`, unit: 'bytes', ...summary(bytes), target: { atMost: 200 } });
     rmSync(path, { recursive: true });
   }
 }
