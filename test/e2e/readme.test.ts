@@ -72,15 +72,17 @@ async function runShell(script: string, workName: string): Promise<string> {
   return output;
 }
 
-/** The address that `serve` prints when it listens. */
-async function listeningUrl(serve: Shell): Promise<string> {
-  let output = '';
-  for await (const chunk of serve.stderr) {
-    output += String(chunk);
-    const url = /http:\/\/127\.0\.0\.1:\d+/.exec(output);
-    if (url) return url[0];
-  }
-  throw new Error(`serve ended without listening: ${output}`);
+/** The address that `serve` prints when it listens; what it says later is read, too, as by a terminal. */
+function listeningUrl(serve: Shell): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let output = '';
+    serve.stderr.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      const url = /http:\/\/127\.0\.0\.1:\d+(?=\D)/.exec(output);
+      if (url) resolve(url[0]);
+    });
+    serve.once('close', () => reject(new Error(`serve ended without listening: ${output}`)));
+  });
 }
 
 /** @throws where the tour does not end as the README says */

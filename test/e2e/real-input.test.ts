@@ -29,7 +29,7 @@ beforeAll(async () => {
   big = join(directory, 'big.tar');
   tree = join(directory, 'tree');
   await mkdir(tree);
-  execFileSync('tar', ['cf', big, '--exclude=./.vite*', '.'], { cwd: installed });
+  execFileSync('tar', ['cf', big, '--exclude=./.vite*', '--exclude=./.cache', '.'], { cwd: installed });
   execFileSync('tar', ['xf', big], { cwd: tree });
   while (statSync(big).size < GIB) {
     execFileSync('sh', ['-c', 'cat "$1" "$1" > "$1.two" && mv "$1.two" "$1"', 'sh', big]);
@@ -64,6 +64,8 @@ async function stream(child: ChildProcess): Promise<Streamed> {
     sinceLook += chunk.length;
     if (sinceLook < 16 * MIB) return;
     sinceLook = 0;
+    // Its last bytes may be read when it is gone.
+    if (child.exitCode !== null) return;
     const peakKib = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1];
     peakBytes = Math.max(peakBytes, Number(peakKib ?? 0) * 1024);
   });
@@ -101,6 +103,8 @@ async function mainJob(cli: Cli, store: readonly string[], putFlags: readonly st
   expect(cold.peakBytes).toBeGreaterThan(0);
   expect(cold.peakBytes).toBeLessThanOrEqual(320 * MIB);
 
+  // A cold read may leave out what a disk that stands still did not take; with `warm` the gigabyte is in the cache.
+  await cli.succeed(['warm', 'real', 'big.tar', '--at', '2', ...store]);
   const warm = await stream(cli.spawn(['cat', 'real', 'big.tar', '--at', '2', '--stats', ...store]));
   expect(warm.sha256).toBe(bigSha256);
   expect(warm.peakBytes).toBeLessThanOrEqual(256 * MIB);

@@ -32,12 +32,12 @@ describe('stores that do not answer as they should', () => {
   });
 
   test('an endpoint that nobody listens on', async () => {
+    // The port stays taken, at another address, so that nobody comes to listen on it.
     const server = createServer();
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
-    await new Promise((resolve) => server.close(resolve));
-    const env = environment(`http://127.0.0.1:${port}`, 'secret-of-mine');
-    const says = new RegExp(`127\\.0\\.0\\.1:${port} failed with ECONNREFUSED; check that it is the right endpoint`);
+    const env = environment(`http://127.0.0.2:${port}`, 'secret-of-mine');
+    const says = new RegExp(`127\\.0\\.0\\.2:${port} failed with ECONNREFUSED; check that it is the right endpoint`);
     for (const args of [
       ['cat', 'dev', 'warm.bin'],
       ['put', 'dev', 'warm.bin'],
@@ -50,6 +50,7 @@ describe('stores that do not answer as they should', () => {
         { env },
       );
     }
+    await new Promise((resolve) => server.close(resolve));
   });
 
   test.skipIf(!peer)('wrong credentials, which are not repeated', async () => {

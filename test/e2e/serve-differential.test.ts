@@ -9,13 +9,14 @@ import { seededRandom, type Random } from '../../src/lib/base/random.ts';
 import { KIB } from '../../src/lib/base/units.ts';
 import { decodeFrameHead, FRAME_HEAD_BYTES, FRAMES_CONTENT_TYPE } from '../../src/lib/blobapi/frames.ts';
 import { ask, type Answer } from '../support/http.ts';
+import { askedSeed } from '../support/seed.ts';
 import { seekfs, startServe, type ServeProcess } from '../support/serve-process.ts';
 
 /** Each round is a test with a time limit of its own: a slow machine needs longer for all, and must not fail for it. */
 const ROUNDS = 20;
 const REQUESTS_A_ROUND = 1000;
 const CLIENTS = 16;
-const SEED = Math.floor(Math.random() * 2 ** 32);
+const SEED = askedSeed('random');
 
 /** By version from 1, the files by path. */
 const versions: Record<string, Buffer>[] = [];

@@ -25,8 +25,8 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  const metrics = (await ask(`${server.url}/metrics`)).body.toString();
-  expect(metrics, 'only this request is open').toContain('seekfs_http_active_requests 1\n');
+  // Only this request is open, once the server has heard that the clients have gone.
+  while (!(await ask(`${server.url}/metrics`)).body.toString().includes('seekfs_http_active_requests 1\n'));
   await server.close({ drainMsMax: 0 });
   expect([data.memory.inUseBytes, data.memoryReader.open]).toEqual([0, 0]);
   expect(data.pins.closed).toBe(data.pins.opened);

@@ -135,20 +135,24 @@ test('SIGHUP takes new tokens in every worker', async () => {
 describe('under load', () => {
   test('kill -9 of a worker: no wrong byte, no short answer, and another takes its place', async () => {
     serve = await startServe(directory, '--workers', '2');
-    const before = serve.workers();
-    expect(before).toHaveLength(2);
     const load = startLoad(serve.url, 7);
     try {
-      await until(() => load.good() > 50);
-      process.kill(before[0]!, 'SIGKILL');
-      await until(() => serve!.workers().length === 2 && !serve!.workers().includes(before[0]!));
+      // Workers accept for themselves: it may be that one has all connections, and that it is not the first one killed.
+      for (let kills = 0; load.broken() === 0; kills += 1) {
+        const goodThen = load.good();
+        await until(() => load.good() > goodThen + 50);
+        const before = serve.workers();
+        expect(before).toHaveLength(2);
+        const victim = before[kills % 2]!;
+        process.kill(victim, 'SIGKILL');
+        await until(() => serve!.workers().length === 2 && !serve!.workers().includes(victim));
+      }
       const goodThen = load.good();
       await until(() => load.good() > goodThen + 50);
     } finally {
       await load.stop();
     }
     expect(load.wrong()).toEqual([]);
-    expect(load.broken(), 'the kill hit answers under way').toBeGreaterThan(0);
     expect(serve.said()).toContain('a worker died and is replaced');
     // No connection is lost on the way to either worker.
     const fresh = Array.from({ length: 20 }, () => ask(`${serve!.url}/blob?ns=dev&path=a.bin&len=10`));
@@ -171,7 +175,12 @@ describe('under load', () => {
   test('/metrics adds up what all workers have served', async () => {
     serve = await startServe(directory, '--workers', '2');
     for (let count = 0; count < 10; count += 1) await ask(`${serve.url}/blob?ns=dev&path=a.bin&len=100`);
-    const text = (await ask(`${serve.url}/metrics`)).body.toString();
+    let text = '';
+    // A worker that does not answer at once is left out.
+    await until(async () => {
+      text = (await ask(`${serve!.url}/metrics`)).body.toString();
+      return text.includes('seekfs_workers 2\n');
+    });
     expect(text).toContain('seekfs_http_requests_total{route="blob",status="200"} 10\n');
     expect(text).toContain('seekfs_http_sent_bytes_total 1000\n');
   });

@@ -82,8 +82,14 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
-/** Of a metric without labels, over all workers; 0 where nobody counted yet. */
-export async function metricOf(url: string, name: string): Promise<number> {
-  const { body } = await ask(`${url}/metrics`);
-  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(body.toString())?.[1] ?? 0);
+/** Of a metric without labels, summed over so many workers at least; 0 where nobody counted yet. */
+export async function metricOf(url: string, name: string, workers = 1): Promise<number> {
+  let text = '';
+  const valueOf = (metric: string): number => Number(new RegExp(`^${metric} (\\S+)$`, 'm').exec(text)?.[1] ?? 0);
+  // A worker that does not answer at once is left out.
+  await until(async () => {
+    text = (await ask(`${url}/metrics`)).body.toString();
+    return valueOf('seekfs_workers') >= workers;
+  });
+  return valueOf(name);
 }
