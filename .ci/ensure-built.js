@@ -26,5 +26,6 @@ if (modifiedMs(at('package-lock.json')) > modifiedMs(at('node_modules', '.packag
   run('npm', ['ci', '--no-audit', '--no-fund']);
 }
 
-const sourcesMs = Math.max(newestMs(at('src')), modifiedMs(at('package.json')), modifiedMs(at('tsconfig.build.json')));
+const configurations = ['package.json', 'tsconfig.build.json', '.ci/bundle.js'];
+const sourcesMs = Math.max(newestMs(at('src')), ...configurations.map((path) => modifiedMs(at(path))));
 if (sourcesMs > modifiedMs(at('oclif.manifest.json'))) run('npm', ['run', '--silent', 'build']);

@@ -1,3 +1,3 @@
 #!/usr/bin/env node
-import { run } from '../dist/cli/main.js';
+import { run } from '../dist/lean/start.js';
 await run(process.argv.slice(2), import.meta.url);

@@ -1,11 +1,8 @@
-// The process: starts oclif, and is the one place that turns outcomes into text and exit statuses. Start-up counts
+// The process: runs a command's work, and is the one place that turns outcomes into text and exit statuses. Start-up counts
 // here (a warm `cat` has four times `node -e 0` for everything), so nothing is imported that not every command needs.
 import type { Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { ERROR_TABLE, type SeekfsError } from '../lib/base/errors.ts';
-import { commandFirst } from './argument-order.ts';
 import { ClosedOutput, interruption } from './interrupt.ts';
-import { leanCommand } from './lean-start.ts';
 import { drained } from './output.ts';
 import { errorDocument, errorLine, isQuietExit, toSeekfsError, wantsJson } from './report.ts';
 import { leave, onStdoutFailure, openedStdout, stdout } from './stdout.ts';
@@ -13,9 +10,8 @@ import { leave, onStdoutFailure, openedStdout, stdout } from './stdout.ts';
 /** Commands whose stdout carries bytes of files: even their JSON errors go to stderr. */
 const BYTE_COMMANDS: ReadonlySet<string> = new Set(['cat', 'readv']);
 
-/** Runs the command line and ends the process with its status. `importMetaUrl` tells oclif where the package is. */
-export async function run(words: string[], importMetaUrl: string): Promise<never> {
-  const argv = commandFirst(words);
+/** Does the work of the command line, the command's name first, and ends the process with its status. */
+export async function runProcess(argv: readonly string[], work: () => Promise<void>): Promise<never> {
   onStdoutFailure((error) => {
     // Nobody reads any more: fetches that are on their way stop too.
     if (error instanceof ClosedOutput) interruption.abort(error);
@@ -30,7 +26,7 @@ export async function run(words: string[], importMetaUrl: string): Promise<never
   process.once('uncaughtException', (error) => void leave(fail(error, argv)));
   // Nothing is left that could go on, and yet the work has no end: Node would leave with 13, which means corrupt here.
   process.once('beforeExit', () => void leave(fail(new Error('the work stopped without an end'), argv)));
-  const status = await runCommand(argv, importMetaUrl);
+  const status = await statusOf(argv, work);
   // Who was interrupted does not wait for a reader of stdout who takes nothing.
   const out = openedStdout();
   if (out && !interruption.signal.aborted) await drained(out);
@@ -39,17 +35,9 @@ export async function run(words: string[], importMetaUrl: string): Promise<never
   return leave(status);
 }
 
-async function runCommand(argv: string[], importMetaUrl: string): Promise<number> {
+async function statusOf(argv: readonly string[], work: () => Promise<void>): Promise<number> {
   try {
-    const lean = leanCommand(argv);
-    if (lean) await lean();
-    else {
-      // oclif writes to it.
-      stdout();
-      const { run: runOclif } = await import('@oclif/core/run');
-      // No plugins but our own: oclif would look for a user's in the data directory.
-      await runOclif(argv, { root: fileURLToPath(importMetaUrl), userPlugins: false });
-    }
+    await work();
     return Number(process.exitCode ?? 0);
   } catch (error) {
     if (isQuietExit(error) || error instanceof ClosedOutput) return 0;

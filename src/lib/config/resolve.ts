@@ -42,7 +42,7 @@ export async function resolveSettings(sources: ConfigSources): Promise<Resolutio
   const found = findFile(sources);
   if (found) {
     const baseDirectory = dirname(resolve(sources.workingDirectory, found.path));
-    for (const setting of await parseTomlSettings(found.text, found.path)) {
+    for (const setting of parseTomlSettings(found.text, found.path)) {
       const key = keyOf(setting, found.path);
       if (key === undefined) continue;
       const origin = at(found.path, setting.line);

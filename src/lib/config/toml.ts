@@ -1,5 +1,9 @@
 // seekfs.toml as text to a flat list of named values with their lines. Knows TOML, not what the keys mean.
+import { createRequire } from 'node:module';
+import type * as SmolToml from 'smol-toml';
 import { SeekfsError } from '../base/errors.ts';
+
+const require = createRequire(import.meta.url);
 
 export interface TomlSetting {
   /** Dotted: "cache.l2.backend". */
@@ -13,8 +17,9 @@ export interface TomlSetting {
  * The leaves of the document in its order; empty tables are left out.
  * @throws config_invalid with file and line
  */
-export async function parseTomlSettings(text: string, file: string): Promise<TomlSetting[]> {
-  const { parse, TomlError, TomlDate } = await import('smol-toml');
+export function parseTomlSettings(text: string, file: string): TomlSetting[] {
+  // Imported, it would be ten modules, which a warm `cat` would wait for.
+  const { parse, TomlError, TomlDate } = require('smol-toml') as typeof SmolToml;
   let document: Record<string, unknown>;
   try {
     document = parse(text);

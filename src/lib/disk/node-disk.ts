@@ -1,5 +1,4 @@
 // The Disk over node:fs.
-import { execFile } from 'node:child_process';
 import { constants, read, readv, readvSync } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import { makeDirectory } from './make-directory.ts';
@@ -157,11 +156,12 @@ export const nodeDisk: Disk = {
     }
   },
   // Node has no syncfs(2). The program of coreutils and BusyBox that calls it says by its status whether it did.
-  syncFileSystem: (path) =>
-    new Promise((resolve) => {
-      if (process.platform !== 'linux') resolve(false);
-      else execFile('sync', ['-f', path], (error) => resolve(error === null));
-    }),
+  syncFileSystem: async (path) => {
+    if (process.platform !== 'linux') return false;
+    // Not for everybody to load.
+    const { execFile } = await import('node:child_process');
+    return new Promise((resolve) => execFile('sync', ['-f', path], (error) => resolve(error === null)));
+  },
   space: async (path): Promise<DiskSpace> => {
     const stat = await fs.statfs(path);
     return { freeBytes: stat.bavail * stat.bsize, totalBytes: stat.blocks * stat.bsize };
