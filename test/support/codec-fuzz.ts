@@ -1,6 +1,7 @@
 // The fuzz target of manifests and compiled indexes: documents damaged and forged from a seed, fed to the decoders, which
 // must say `manifest_invalid` (an index: `cache_corrupt`) or give entries that any reader can rely on.
 import { gzipSync } from 'node:zlib';
+import { loadCrc32c } from '../../src/lib/base/crc32c.ts';
 import { isSeekfsError } from '../../src/lib/base/errors.ts';
 import { seededRandom, type Random } from '../../src/lib/base/random.ts';
 import { ByteWriter } from '../../src/lib/manifest/byte-cursor.ts';
@@ -172,6 +173,7 @@ export async function fuzzCodec(options: {
   /** Asked before each case. */
   readonly goOn: (cases: number) => boolean;
 }): Promise<FuzzReport> {
+  await loadCrc32c();
   const { seed, entries } = options;
   const fuzzer = new Fuzzer(seededRandom(seed), entries);
   const chunks: Buffer[] = [];
