@@ -6,6 +6,8 @@ import { manualClock } from '../../support/manual-clock.ts';
 import { openTestStore, testPage } from '../../support/segment-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
+/** The time limit of the test comes first. */
+const PATIENTLY = { timeout: 600_000 };
 let directory: string;
 
 beforeEach(async () => {
@@ -36,9 +38,9 @@ test('files that nobody uses for a while are closed, and opened again when they 
   const l2 = await openTestStore(directory, { clock });
   for (const pageId of [0, 1, 2]) expect(await l2.get(testPage({ pageId, len: MIB - 5000 }))).toBeDefined();
   expect(openFiles()).toHaveLength(3);
-  await expect.poll(() => clock.sleeping).toBe(1);
+  await expect.poll(() => clock.sleeping, PATIENTLY).toBe(1);
   clock.advance(10_000);
-  await expect.poll(() => openFiles()).toEqual([]);
+  await expect.poll(() => openFiles(), PATIENTLY).toEqual([]);
   expect(await l2.get(testPage({ pageId: 1, len: MIB - 5000 }))).toBeDefined();
   await l2.store.close();
   expect(openFiles()).toEqual([]);
@@ -59,7 +61,7 @@ test('a reader that finds everything lets go of a segment that another process r
   expect(openFiles().length).toBeGreaterThan(0);
   clock.advance(6000);
   await reader.get(testPage({ pageId: 0, len: MIB - 5000 }));
-  await expect.poll(() => openFiles()).toEqual([]);
+  await expect.poll(() => openFiles(), PATIENTLY).toEqual([]);
   expect(await reader.get(testPage({ pageId: 0, len: MIB - 5000 }))).toBeUndefined();
   await reader.store.close();
 });
@@ -75,7 +77,7 @@ test('no more than 64 files are open at once', async () => {
   expect(readdirSync(join(directory, 'segments'))).toHaveLength(70);
   const l2 = await openTestStore(directory);
   for (const page of pages) expect(await l2.get(page)).toBeDefined();
-  await expect.poll(() => openFiles().length).toBe(64);
+  await expect.poll(() => openFiles().length, PATIENTLY).toBe(64);
   await l2.store.close();
   expect(openFiles()).toEqual([]);
 });
