@@ -64,51 +64,73 @@ class Scan {
   shadowedCount = 0;
   readonly skipped: { key: string; reason: string }[] = [];
   skippedCount = 0;
+  /** Objects that entries of other paths may point to: content-addressed ones, and shards. */
+  readonly targets = new Map<string, ObjectListing>();
+  /** Judged when the listing is complete: content keys do not come in the order of their paths. */
+  readonly pending: { entry: FileEntry; object: ObjectListing | undefined }[] = [];
+  readonly carriedShards: { entry: FileEntry; object: ObjectListing }[] = [];
+  readonly #options: ScanOptions;
+
+  constructor(options: ScanOptions) {
+    this.#options = options;
+  }
+
+  /** The path of the file that the object is by its name; undefined where it is none, or none that is asked for. */
+  fileOf(object: ObjectListing): string | undefined {
+    const { ns, patterns } = this.#options;
+    const { key } = object;
+    const path = key.slice(filesPrefix(ns).length);
+    const isContent = isContentKey(key);
+    if (isContent || isTarPath(path)) this.targets.set(key, object);
+    if (isContent || patterns.match(path) === undefined) return undefined;
+    const fault = publishedPathFault(path);
+    if (!fault) return path;
+    // S3 consoles make such markers of directories; they are no files of anybody's.
+    if (!(path.endsWith('/') && object.sizeBytes === 0)) this.#skip(key, fault);
+    return undefined;
+  }
+
+  /** `object` is the one at the key of the entry's path. */
+  judge(entry: FileEntry, object: ObjectListing | undefined): void {
+    const { ns, indexTar } = this.#options;
+    const { key, etag } = entry.storage;
+    if (key !== fileKey(ns, entry.path)) {
+      this.pending.push({ entry, object });
+    } else if (!object) {
+      this.gone.push(entry);
+    } else if (object.sizeBytes === entry.sizeBytes && etag !== undefined && object.etag === etag) {
+      if (indexTar && isTarPath(entry.path)) this.carriedShards.push({ entry, object });
+      else this.carry(entry);
+    } else {
+      this.toRead.push({ path: entry.path, object, isNew: false });
+    }
+  }
 
   carry(entry: FileEntry): void {
     this.carriedFiles += 1;
     this.carriedBytes += entry.sizeBytes;
   }
 
-  skip(key: string, reason: string): void {
-    this.skippedCount += 1;
-    if (this.skipped.length < SKIPS_MAX) this.skipped.push({ key, reason });
-  }
-
   shadow(path: string): void {
     this.shadowedCount += 1;
     if (this.shadowed.length < SKIPS_MAX) this.shadowed.push(path);
   }
+
+  #skip(key: string, reason: string): void {
+    this.skippedCount += 1;
+    if (this.skipped.length < SKIPS_MAX) this.skipped.push({ key, reason });
+  }
 }
 
+/** @throws interrupted, and what the store and the version throw */
 export async function scanBucket(
   store: ObjectStore,
   base: PinnedVersion | undefined,
   options: ScanOptions,
 ): Promise<BucketScan> {
-  const { ns, patterns } = options;
-  const scan = new Scan();
-  const listedPrefix = filesPrefix(ns) + patterns.commonPrefix;
-  /** Objects that entries of other paths may point to: content-addressed ones, and shards. */
-  const targets = new Map<string, ObjectListing>();
-  /** Judged when the listing is complete: content keys do not come in the order of their paths. */
-  const pending: { entry: FileEntry; object: ObjectListing | undefined }[] = [];
-  const carriedShards: { entry: FileEntry; object: ObjectListing }[] = [];
-
-  const judge = (entry: FileEntry, object: ObjectListing | undefined): void => {
-    const { key, etag } = entry.storage;
-    if (key !== fileKey(ns, entry.path)) {
-      pending.push({ entry, object });
-    } else if (!object) {
-      scan.gone.push(entry);
-    } else if (object.sizeBytes === entry.sizeBytes && etag !== undefined && object.etag === etag) {
-      if (options.indexTar && isTarPath(entry.path)) carriedShards.push({ entry, object });
-      else scan.carry(entry);
-    } else {
-      scan.toRead.push({ path: entry.path, object, isNew: false });
-    }
-  };
-
+  const { patterns } = options;
+  const scan = new Scan(options);
+  const listedPrefix = filesPrefix(options.ns) + patterns.commonPrefix;
   const entries = (base?.list({ prefix: patterns.commonPrefix }) ?? none())[Symbol.asyncIterator]();
   const nextEntry = async (): Promise<FileEntry | undefined> => {
     for (;;) {
@@ -123,35 +145,20 @@ export async function scanBucket(
     listed += page.length;
     options.onListed?.(listed);
     for (const object of page) {
-      if (isContentKey(object.key)) {
-        targets.set(object.key, object);
-        continue;
-      }
-      const path = object.key.slice(filesPrefix(ns).length);
-      if (isTarPath(path)) targets.set(object.key, object);
-      if (patterns.match(path) === undefined) continue;
-      const fault = publishedPathFault(path);
-      if (fault) {
-        // S3 consoles make such markers of directories; they are no files of anybody's.
-        if (!(path.endsWith('/') && object.sizeBytes === 0)) scan.skip(object.key, fault);
-        continue;
-      }
-      while (entry && compareKeys(entry.path, path) < 0) {
-        judge(entry, undefined);
-        entry = await nextEntry();
-      }
+      const path = scan.fileOf(object);
+      if (path === undefined) continue;
+      for (; entry && compareKeys(entry.path, path) < 0; entry = await nextEntry()) scan.judge(entry, undefined);
       if (entry?.path === path) {
-        judge(entry, object);
+        scan.judge(entry, object);
         entry = await nextEntry();
       } else {
         scan.toRead.push({ path, object, isNew: true });
       }
     }
   }
-  for (; entry; entry = await nextEntry()) judge(entry, undefined);
-  for (const { entry: other, object } of pending)
-    judgeOther(scan, { entry: other, object, targets, listedPrefix }, options);
-  for (const { entry: shard, object } of carriedShards) {
+  for (; entry; entry = await nextEntry()) scan.judge(entry, undefined);
+  for (const other of scan.pending) judgeOther(scan, { ...other, listedPrefix }, options);
+  for (const { entry: shard, object } of scan.carriedShards) {
     if (await hasMembers(base!, shard)) scan.carry(shard);
     else scan.toRead.push({ path: shard.path, object, isNew: false });
   }
@@ -185,13 +192,12 @@ function judgeOther(
   found: {
     readonly entry: FileEntry;
     readonly object: ObjectListing | undefined;
-    readonly targets: ReadonlyMap<string, ObjectListing>;
     readonly listedPrefix: string;
   },
   options: ScanOptions,
 ): void {
-  const { entry, object, targets } = found;
-  const target = targets.get(entry.storage.key);
+  const { entry, object } = found;
+  const target = scan.targets.get(entry.storage.key);
   const isUnseen = !entry.storage.key.startsWith(found.listedPrefix);
   if (object && options.patterns.isNamed(entry.path)) {
     scan.toRead.push({ path: entry.path, object, isNew: false });

@@ -20,7 +20,7 @@ import {
 import { openVersion, type PinDeps } from './pinned.ts';
 import { listPins } from './pins.ts';
 import { readReleased, release, writeReleased } from './released.ts';
-import type { PublishedIndex } from './types.ts';
+import type { FileEntry, PublishedIndex } from './types.ts';
 
 const DELETE_BATCH = 1000;
 const HEADER_BYTES = 64 * 1024;
@@ -174,50 +174,32 @@ async function findStaleIntents(
 }
 
 async function planRemoval(deps: PinDeps & IntentDeps, options: RemoteGcOptions, nowMs: number): Promise<Plan> {
-  const { ns, keep, signal } = options;
+  const { ns, signal } = options;
   const graceMs = options.graceMs ?? GC_GRACE_MS_DEFAULT;
   const isRecent = (object: ObjectListing): boolean => object.modifiedAtMs > nowMs - graceMs;
   const head = await readHead(deps.store, ns, signal);
   if (!head) throw namespaceNotFound(ns);
   const pinned = new Set((await listPins(deps, ns, { signal })).map((pin) => pin.version));
-  const manifests = new Map<number, ObjectListing>();
-  const indexes: { version: number; object: ObjectListing }[] = [];
-  for await (const page of deps.store.list({ prefix: manifestsPrefix(ns), signal })) {
-    for (const object of page) {
-      const parsed = parseManifestKey(ns, object.key);
-      if (parsed?.kind === 'manifest') manifests.set(parsed.version, object);
-      else if (parsed) indexes.push({ version: parsed.version, object });
-    }
-  }
-  const versions = [...manifests.keys()].sort((a, b) => b - a);
-  // What is past HEAD is committed and not announced yet; what was current until lately may be read by anybody.
-  const newest = new Set(versions.filter((version) => version <= head.version).slice(0, keep));
-  const isNeeded = (version: number): boolean => version >= head.version || newest.has(version) || pinned.has(version);
-  const isYoung = (version: number): boolean => {
-    const successor = manifests.get(version + 1);
-    return successor !== undefined && isRecent(successor);
-  };
-  const isKept = (version: number): boolean => isNeeded(version) || isYoung(version);
-  const kept = versions.filter(isKept);
-  const young = kept.filter((version) => !isNeeded(version));
-  const removed = versions.filter((version) => !isKept(version));
+  const { manifests, indexes } = await listVersions(deps.store, ns, signal);
+  const { kept, young, removed } = chooseVersions(manifests, {
+    head: head.version,
+    keep: options.keep,
+    pinned,
+    isRecent,
+  });
   const named = new Set<string>();
   const indexesInUse = new Set<string>();
   for (const version of kept) {
-    const open = await openVersion(deps, ns, { version }, signal);
-    for await (const entry of open.list()) named.add(entry.storage.key);
-    await open.close();
+    await forEachEntry(deps, { ns, version, signal }, ({ storage }) => named.add(storage.key));
     const index = indexes.length > 0 ? await readIndexName(deps.store, manifests.get(version)!, signal) : undefined;
     if (index) indexesInUse.add(index.key);
   }
   const released = await readReleased(deps.store, ns, signal);
   const hadReleased = released.size > 0;
   for (const version of removed) {
-    const open = await openVersion(deps, ns, { version }, signal);
-    for await (const { storage } of open.list()) {
+    await forEachEntry(deps, { ns, version, signal }, ({ storage }) => {
       if (storage.etag !== undefined && !isContentKey(storage.key)) release(released, storage.key, storage.etag);
-    }
-    await open.close();
+    });
   }
   const files: ObjectListing[] = [];
   for await (const page of deps.store.list({ prefix: filesPrefix(ns), signal })) {
@@ -234,6 +216,64 @@ async function planRemoval(deps: PinDeps & IntentDeps, options: RemoteGcOptions,
       .map(({ object }) => object),
   ];
   return { kept, young, removed, files, meta, hadReleased };
+}
+
+interface ListedVersions {
+  /** By version. */
+  readonly manifests: ReadonlyMap<number, ObjectListing>;
+  readonly indexes: readonly { readonly version: number; readonly object: ObjectListing }[];
+}
+
+async function listVersions(store: ObjectStore, ns: string, signal: AbortSignal | undefined): Promise<ListedVersions> {
+  const manifests = new Map<number, ObjectListing>();
+  const indexes: { version: number; object: ObjectListing }[] = [];
+  for await (const page of store.list({ prefix: manifestsPrefix(ns), signal })) {
+    for (const object of page) {
+      const parsed = parseManifestKey(ns, object.key);
+      if (parsed?.kind === 'manifest') manifests.set(parsed.version, object);
+      else if (parsed) indexes.push({ version: parsed.version, object });
+    }
+  }
+  return { manifests, indexes };
+}
+
+/** Newest first; `young` are those of `kept` that only the grace keeps. */
+function chooseVersions(
+  manifests: ListedVersions['manifests'],
+  rules: {
+    readonly head: number;
+    readonly keep: number;
+    readonly pinned: ReadonlySet<number>;
+    readonly isRecent: (object: ObjectListing) => boolean;
+  },
+): Pick<Plan, 'kept' | 'young' | 'removed'> {
+  const { head, keep, pinned, isRecent } = rules;
+  const versions = [...manifests.keys()].sort((a, b) => b - a);
+  // What is past HEAD is committed and not announced yet; what was current until lately may be read by anybody.
+  const newest = new Set(versions.filter((version) => version <= head).slice(0, keep));
+  const isNeeded = (version: number): boolean => version >= head || newest.has(version) || pinned.has(version);
+  const isYoung = (version: number): boolean => {
+    const successor = manifests.get(version + 1);
+    return successor !== undefined && isRecent(successor);
+  };
+  const kept = versions.filter((version) => isNeeded(version) || isYoung(version));
+  const young = kept.filter((version) => !isNeeded(version));
+  const isKept = new Set(kept);
+  const removed = versions.filter((version) => !isKept.has(version));
+  return { kept, young, removed };
+}
+
+async function forEachEntry(
+  deps: PinDeps,
+  of: { readonly ns: string; readonly version: number; readonly signal: AbortSignal | undefined },
+  use: (entry: FileEntry) => void,
+): Promise<void> {
+  const open = await openVersion(deps, of.ns, { version: of.version }, of.signal);
+  try {
+    for await (const entry of open.list()) use(entry);
+  } finally {
+    await open.close();
+  }
 }
 
 /** A manifest names its index in its first bytes; the compiled index, which cannot name itself, does not tell. */
