@@ -21,7 +21,8 @@ export interface BlobContext {
 function checkHash(query: Query, entry: FileEntry): void {
   const asked = query.optional('hash');
   if (asked === undefined) return;
-  if (!/^(sha256:)?[0-9a-f]{64}$/.test(asked)) throw badParameter('hash', 'is not sha256:<64 lower-case hex digits>');
+  if (!/^(sha256:)?[0-9a-f]{64}$/.test(asked))
+    throw badParameter('hash', 'is not 64 lower-case hex digits, with or without sha256:');
   const hash = asked.startsWith('sha256:') ? asked : `sha256:${asked}`;
   if (hash === entry.hash) return;
   throw new SeekfsError('hash_mismatch', `${entry.path} has hash ${entry.hash ?? 'none'}, not ${hash}`, {

@@ -11,7 +11,10 @@ export const PARAMETERS = {
   key: { type: 'string', about: 'key of an object in the store' },
   off: { type: 'integer', about: 'first byte; default 0' },
   len: { type: 'integer', about: 'number of bytes, clipped at the end of the file; default: the rest' },
-  hash: { type: 'string', about: 'the hash that the file must have: sha256:<64 hex digits>; another one is 409' },
+  hash: {
+    type: 'string',
+    about: 'the hash that the file must have: 64 hex digits, with or without sha256:; another one is 409',
+  },
   version: {
     type: 'string',
     about: 'version: 3, or 3@sha256:<64 hex digits> of its manifest; default: the current one',

@@ -28,7 +28,7 @@ const HINT = {
   properties: {
     ns: { type: 'string' },
     epoch: { type: 'integer', minimum: 0 },
-    priority: { type: 'integer', minimum: 0 },
+    priority: { anyOf: [{ type: 'integer', minimum: 0 }, { enum: ['normal', 'high'] }] },
     ttl_ms: { type: 'integer', minimum: 0 },
     windows: {
       type: 'array',

@@ -107,7 +107,7 @@ export function parseHint(body: unknown, rangesMax: number): Hint {
   return {
     ns: ns === undefined ? undefined : parsePath(ns, 'ns'),
     epoch: epoch === undefined ? 0 : parseByteCount(epoch, 'epoch'),
-    priority: priority === undefined ? 0 : parseByteCount(priority, 'priority'),
+    priority: parsePriority(priority),
     ttlMs: ttlMs === undefined ? undefined : parseByteCount(ttlMs, 'ttl_ms'),
     windows: windows.map((window: unknown, index) => {
       const where = `windows[${index}]`;
@@ -123,6 +123,12 @@ export function parseHint(body: unknown, rangesMax: number): Hint {
       };
     }),
   };
+}
+
+/** The Rust seekfs has words for it. */
+function parsePriority(priority: unknown): number {
+  if (priority === undefined || priority === 'normal') return 0;
+  return priority === 'high' ? 1 : parseByteCount(priority, 'priority');
 }
 
 function parsePair(pair: unknown, where: string): ByteRange {

@@ -109,17 +109,18 @@ describe('POST /hints', () => {
         return opened;
       };
     });
-    const one = (epoch: number, priority: number, off: number): Promise<Answer> =>
+    const one = (epoch: number, priority: number | string, off: number): Promise<Answer> =>
       hint({ epoch, priority, windows: [{ path: 'a.bin', ranges: [[off, 1]] }] });
-    await one(1, 0, 0);
+    await one(1, 'normal', 0);
     await begun;
     await one(1, 9, 10);
-    await one(2, 1, 20);
+    await one(2, 'high', 20);
     await one(2, 7, 30);
+    await one(2, 'normal', 40);
     open();
     await warmed(1);
-    while (order.length < 3) await new Promise(setImmediate);
-    expect(order).toEqual(['a.bin 0', 'a.bin 30', 'a.bin 20']);
+    while (order.length < 4) await new Promise(setImmediate);
+    expect(order).toEqual(['a.bin 0', 'a.bin 30', 'a.bin 20', 'a.bin 40']);
   });
 
   test.each([
@@ -129,6 +130,7 @@ describe('POST /hints', () => {
     [{ windows: [{ path: 'a.bin', ranges: [[0]] }] }, 400, '"windows[0].ranges[0]" is not [off, len]'],
     [{ windows: [{ path: 'a.bin', ranges: [[0, -1]] }] }, 400, '"windows[0].ranges[0][1]" is -1'],
     [{ windows: [], ttl_ms: 'x' }, 400, '"ttl_ms" is "x"'],
+    [{ windows: [], priority: 'low' }, 400, '"priority" is "low"'],
     [{ windows: [{ path: 'no', ranges: [] }] }, 404, 'no file no'],
     [{ windows: [{ path: 'a.bin', ranges: [[2 * MIB, 1]] }] }, 416, 'past the end'],
   ])('%j is %i', async (body, status, message) => {
