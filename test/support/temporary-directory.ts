@@ -6,6 +6,7 @@ import { afterAll } from 'vitest';
 
 export async function temporaryDirectory(name = 'seekfs'): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), `${name}-`));
-  afterAll(() => rm(path, { recursive: true, force: true }));
+  // A process that was just killed may still have put something into a directory that was thought empty.
+  afterAll(() => rm(path, { recursive: true, force: true, maxRetries: 10 }));
   return path;
 }
