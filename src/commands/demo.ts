@@ -29,7 +29,14 @@ came back with the source and says how long it took.`;
       },
     });
     const elapsedMs = performance.now() - startedMs;
-    if (flags.json) await writeText(stdout(), `${JSON.stringify({ steps, elapsed_ms: elapsedMs })}\n`);
+    if (flags.json) await writeText(stdout(), `${JSON.stringify(documentOf(steps, elapsedMs))}\n`);
     else process.stderr.write(`all ${steps.length} steps verified in ${formatDuration(elapsedMs)}\n`);
   }
+}
+
+function documentOf(steps: readonly DemoStep[], elapsedMs: number): object {
+  return {
+    steps: steps.map((one) => ({ step: one.step, verified: one.verified, elapsed_ms: Math.round(one.elapsedMs) })),
+    elapsed_ms: Math.round(elapsedMs),
+  };
 }
