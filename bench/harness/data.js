@@ -4,16 +4,16 @@ import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const CHUNK_BYTES = 4 * 1024 * 1024;
+const ZEROS = Buffer.alloc(CHUNK_BYTES);
 
 /** @param {string} path @param {{ bytes: number, seed: number }} options */
 export function writeSeededFile(path, { bytes, seed }) {
   mkdirSync(dirname(path), { recursive: true });
   const key = createHash('sha256').update(`seekfs bench ${seed}`).digest();
   const stream = createCipheriv('aes-256-ctr', key, Buffer.alloc(16));
-  const zeros = Buffer.alloc(CHUNK_BYTES);
   const file = openSync(path, 'w');
   for (let left = bytes; left > 0; left -= CHUNK_BYTES) {
-    writeSync(file, stream.update(zeros.subarray(0, Math.min(left, CHUNK_BYTES))));
+    writeSync(file, stream.update(ZEROS.subarray(0, Math.min(left, CHUNK_BYTES))));
   }
   closeSync(file);
   return path;

@@ -22,7 +22,8 @@ export class Seekfs {
     const home = join(directory, 'home');
     mkdirSync(home, { recursive: true });
     const kept = Object.entries(process.env).filter(([name]) => !/^(SEEKFS_|XDG_|AWS_)/.test(name));
-    this.#env = { ...Object.fromEntries(kept), HOME: home };
+    // The reserve is a share of the whole disk: where that is nearly full, nothing would be cached.
+    this.#env = { ...Object.fromEntries(kept), HOME: home, SEEKFS_FREE_RESERVE_GIB: '0' };
     const config = join(directory, 'seekfs.toml');
     const { s3 } = options;
     const s3Section = s3

@@ -1,6 +1,7 @@
 // (c) A whole file that is not cached, from an S3 server, into `wc -c` or a file: against the tools that people use.
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { writeSeededFile } from '../harness/data.js';
 import { alternate, ratioOf } from '../harness/pairs.js';
 import { need, rcloneEnv, s3Origin } from '../harness/peers.js';
@@ -13,6 +14,9 @@ export const title = 'cat of a cold 256 MiB file from an S3 server, and from the
 export const issue = 4;
 
 const BYTES = 256 * 2 ** 20;
+/** As `cat` asks: parts of a cold stream, so many under way. */
+const PARTS = { partBytes: 8 * 2 ** 20, inFlight: 7 };
+const BARE = fileURLToPath(new URL('../harness/bare-undici.js', import.meta.url));
 const KEY = 'namespaces/dev/files/big.bin';
 
 export async function measure({ directory, pairs, row, part }) {
@@ -40,7 +44,16 @@ export async function measure({ directory, pairs, row, part }) {
     };
     const { env } = origin;
     const rclone = rcloneEnv(origin);
+    const presign = `aws --endpoint-url ${origin.endpoint} s3 presign s3://${origin.bucket}/${KEY}`;
+    const url = (await run(presign, { env })).stdout.trim();
+    const bare = quote(JSON.stringify({ url, bytes: BYTES, ...PARTS }));
     const peers = [
+      {
+        name: 'a bare undici loop over the same ranges, which drops the bytes',
+        program: 'aws',
+        atLeast: 0.95,
+        peer: () => run(`${quote(process.execPath)} ${quote(BARE)} ${bare}`),
+      },
       {
         name: 'rclone copy --multi-thread-streams 4',
         program: 'rclone',

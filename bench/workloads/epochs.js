@@ -34,7 +34,7 @@ export async function measure({ directory, row }) {
     [1.1, 99],
     [2, 99],
   ]) {
-    const config = `[cache]\nl1_memory_gib = 0\nl2_ssd_gib = ${(dataBytes * share) / 2 ** 30}\nfree_reserve_gib = 0\n`;
+    const config = `[cache]\nl1_memory_gib = 0\nl2_ssd_gib = ${(dataBytes * share) / 2 ** 30}\n`;
     const seekfs = new Seekfs(join(directory, `at-${share}`), { config, store: join(directory, 'store') });
     const server = await seekfs.serve({ cache: join(directory, `cache-${share}`) });
     try {
@@ -67,7 +67,7 @@ export async function measure({ directory, row }) {
 
 /** 100 KiB reads at random, the cache half the data: epochs of as many bytes as there are. */
 async function measureAmplification({ directory, shards, dataBytes, row }) {
-  const config = `[cache]\nl1_memory_gib = 0\nl2_ssd_gib = ${dataBytes / 2 / 2 ** 30}\nfree_reserve_gib = 0\n`;
+  const config = `[cache]\nl1_memory_gib = 0\nl2_ssd_gib = ${dataBytes / 2 / 2 ** 30}\n`;
   const seekfs = new Seekfs(join(directory, 'samples'), { config, store: join(directory, 'store') });
   const server = await seekfs.serve({ cache: join(directory, 'cache-samples') });
   try {

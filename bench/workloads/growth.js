@@ -14,7 +14,7 @@ import { logLogSlope, median } from '../harness/statistics.js';
 export const title = 'cost growth with the files (one page each) of a namespace: 10³, 10⁴, 10⁵, 10⁶';
 
 const COUNTS = [1000, 10_000, 100_000, 1_000_000];
-const CONFIG = '[cache]\nl2_ssd_gib = 8\nfree_reserve_gib = 0\n';
+const CONFIG = '[cache]\nl2_ssd_gib = 8\n';
 const ROUNDS = 3;
 
 /** @returns {Promise<Record<string, { wallMs: number, peakBytes: number }>>} by operation */
