@@ -30,7 +30,8 @@ export class Accounting {
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #requestLog: RequestLog;
-  readonly #counts = new Map<string, Cell>();
+  /** By route, then by status. */
+  readonly #counts = new Map<string, Map<number, Cell>>();
   readonly #latencies = new Map<string, Histogram>();
   readonly #sentBytes: Cell;
   readonly #connections: Cell;
@@ -127,11 +128,12 @@ export class Accounting {
   }
 
   #count(route: string, status: number): Cell {
-    const key = `${route} ${status}`;
-    let cell = this.#counts.get(key);
+    let cells = this.#counts.get(route);
+    if (!cells) this.#counts.set(route, (cells = new Map()));
+    let cell = cells.get(status);
     if (!cell) {
       cell = this.#metrics.cell('seekfs_http_requests_total', { route, status: String(status) });
-      this.#counts.set(key, cell);
+      cells.set(status, cell);
     }
     return cell;
   }

@@ -83,8 +83,8 @@ export class Admission {
     if (headers['sec-fetch-site'] === 'cross-site') {
       throw this.#refuse('cross_site', new Refusal('usage', 'a page of another site may not ask', { status: 403 }));
     }
-    if (this.tokens || headers.host === undefined || ADDRESS.test(hostName(headers.host))) return;
     if (headers['sec-fetch-site'] === undefined && headers['origin'] === undefined) return;
+    if (this.tokens || headers.host === undefined || ADDRESS.test(hostName(headers.host))) return;
     const message = 'without tokens a browser reaches this server by address or as localhost only';
     throw this.#refuse('rebinding', new Refusal('usage', message, { status: 421 }));
   }

@@ -1,5 +1,6 @@
 // GET /advisor: of the files that clients read, those whose missing bytes would be fetched most often, and what warming
 // them costs once and saves with each pass over them.
+import { findFile } from '../manifest/find-file.ts';
 import type { PinnedVersion } from '../manifest/types.ts';
 import type { Reader } from '../read/reader.ts';
 import type { FileActivity } from './activity.ts';
@@ -27,7 +28,7 @@ export interface AdviseDeps {
 async function candidate(deps: AdviseDeps, file: FileActivity): Promise<WarmCandidate | undefined> {
   const version = await deps.current(file.ns);
   // A file that the current version has no more is nothing to warm.
-  const entry = await version?.lookup(file.path).catch(() => undefined);
+  const entry = version && (await findFile(version, file.path).catch(() => undefined));
   if (!version || !entry || entry.sizeBytes === 0) return undefined;
   const plan = await deps.reader.planWarm(version, [{ entry, range: { off: 0, len: entry.sizeBytes } }]);
   if (plan.bytes === 0) return undefined;

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { clipRange, type ByteRange } from '../base/byte-range.ts';
 import { isSeekfsError, SeekfsError } from '../base/errors.ts';
+import { andThen, type MaybePromise } from '../base/maybe-promise.ts';
 import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
 import type { Reader } from '../read/reader.ts';
 import type { Activity } from './activity.ts';
@@ -59,27 +60,28 @@ function conditionsHold(exchange: Exchange, etag: string | undefined, headers: R
 }
 
 /** @throws usage, path_not_found, hash_mismatch, range_not_satisfiable, precondition_failed, and what `stream` throws */
-export async function answerBlob(exchange: Exchange, query: Query, context: BlobContext): Promise<void> {
+export function answerBlob(exchange: Exchange, query: Query, context: BlobContext): MaybePromise<void> {
   const { version } = context;
   const path = query.required('path');
   exchange.subject = `${version.ns}/${path}`;
-  const entry = await version.lookup(path);
-  checkHash(query, entry);
-  await answerEntry(exchange, query, { ...context, entry });
+  return andThen(version.lookup(path), (entry) => {
+    checkHash(query, entry);
+    return answerEntry(exchange, query, { context, entry });
+  });
 }
 
 /** @throws as `answerBlob` */
-export async function answerEntry(
+export function answerEntry(
   exchange: Exchange,
   query: Query,
-  context: BlobContext & { readonly entry: FileEntry },
-): Promise<void> {
-  const { version, rangesMax, entry } = context;
+  { context, entry }: { readonly context: BlobContext; readonly entry: FileEntry },
+): MaybePromise<void> {
+  const { version, rangesMax } = context;
   const window = clipWindow(query, entry);
   const etag = entry.hash === undefined ? undefined : `"${entry.hash}"`;
   const headers: RawHeaders = ['Accept-Ranges', 'bytes', 'X-Seekfs-Version', String(version.version)];
   if (etag !== undefined) headers.push('ETag', etag);
-  if (!conditionsHold(exchange, etag, headers)) return;
+  if (!conditionsHold(exchange, etag, headers)) return undefined;
 
   const { range } = exchange.request.headers;
   const ifRange = exchange.request.headers['if-range'] as string | undefined;
@@ -96,17 +98,13 @@ export async function answerEntry(
   const body = { exchange, context, entry, window };
   if (asked.kind === 'whole') {
     headers.push('Content-Type', 'application/octet-stream', 'Content-Length', String(window.len));
-    await sendRange(body, window, () => exchange.head(200, headers));
-    return;
+    return sendRange(body, window, () => exchange.head(200, headers));
   }
-  if (asked.ranges.length > 1) {
-    await sendMultipart(body, asked.ranges, headers);
-    return;
-  }
+  if (asked.ranges.length > 1) return sendMultipart(body, asked.ranges, headers);
   const [only] = asked.ranges;
   headers.push('Content-Type', 'application/octet-stream', 'Content-Length', String(only!.len));
   headers.push('Content-Range', contentRange(only!, window.len));
-  await sendRange(body, { off: window.off + only!.off, len: only!.len }, () => exchange.head(206, headers));
+  return sendRange(body, { off: window.off + only!.off, len: only!.len }, () => exchange.head(206, headers));
 }
 
 function contentRange(range: ByteRange, sizeBytes: number): string {
@@ -121,45 +119,43 @@ interface Body {
 }
 
 /** The head goes out with the first verified slab, so that whatever fails before it is still a proper error. */
-async function sendRange(body: Body, range: ByteRange, sendHead: () => void): Promise<void> {
+function sendRange(body: Body, range: ByteRange, sendHead: () => void): MaybePromise<void> {
   const { exchange } = body;
   if (exchange.isHead || range.len === 0) {
     sendHead();
     exchange.response.end();
-    return;
+    return undefined;
   }
-  let isFirst = true;
-  await sendSlabs(body, range, {
-    beforeFirst: () => {
-      if (isFirst) sendHead();
-      isFirst = false;
-    },
-    endsAnswer: true,
+  return sendSlabs(body, range, { beforeFirst: sendHead, endsAnswer: true });
+}
+
+interface Sending {
+  /** Called once, when the first slab is there. */
+  readonly beforeFirst: () => void;
+  readonly endsAnswer: boolean;
+}
+
+function sendSlabs(body: Body, range: ByteRange, options: Sending): MaybePromise<void> {
+  const { exchange, context, entry } = body;
+  return andThen(context.reader.cached(context.version, entry, range), (slabs) => {
+    if (!slabs) return streamSlabs(body, range, options);
+    options.beforeFirst();
+    return exchange.sendAll(slabs, options.endsAnswer);
   });
 }
 
-async function sendSlabs(
-  { exchange, context, entry }: Body,
-  range: ByteRange,
-  options: { beforeFirst: () => void; endsAnswer: boolean },
-): Promise<void> {
+async function streamSlabs({ exchange, context, entry }: Body, range: ByteRange, options: Sending): Promise<void> {
   const { reader, version } = context;
-  const cached = reader.cached(version, entry, range);
-  const slabs = cached instanceof Promise ? await cached : cached;
-  if (slabs) {
-    options.beforeFirst();
-    const wait = exchange.sendAll(slabs, options.endsAnswer);
-    if (wait) await wait;
-    return;
-  }
   let restBytes = range.len;
+  let isFirst = true;
   for await (const slab of reader.stream(version, entry, range, { signal: exchange.signal })) {
     restBytes -= slab.bytes.length;
     if (restBytes < 0) {
       slab.release();
       break;
     }
-    options.beforeFirst();
+    if (isFirst) options.beforeFirst();
+    isFirst = false;
     const wait = exchange.send(slab, options.endsAnswer && restBytes === 0);
     if (wait) await wait;
     if (restBytes === 0) return;
@@ -180,11 +176,8 @@ async function sendMultipart(body: Body, ranges: readonly ByteRange[], headers: 
   const lengthBytes = ranges.reduce((sum, range, index) => sum + partHeads[index]!.length + range.len, tail.length);
   headers.push('Content-Type', `multipart/byteranges; boundary=${boundary}`, 'Content-Length', String(lengthBytes));
   for (const [index, range] of ranges.entries()) {
-    let isFirst = true;
     const absolute = { off: window.off + range.off, len: range.len };
     const beforeFirst = (): void => {
-      if (!isFirst) return;
-      isFirst = false;
       if (index === 0) exchange.head(206, headers);
       void exchange.sendText(partHeads[index]!);
     };

@@ -1,6 +1,7 @@
 // One request and its answer: the head, slabs under back-pressure, the abort when the client goes. It owns every slab
 // that was given to it until the network has taken its bytes or the connection is gone. Knows nothing of routes.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock } from '../base/clock.ts';
 import { abortError, SeekfsError } from '../base/errors.ts';
 import type { Slab } from '../base/memory.ts';
 
@@ -14,7 +15,7 @@ export interface ExchangeParts {
   /** The client's address. */
   readonly client: string;
   readonly startedMs: number;
-  readonly now: () => number;
+  readonly clock: Clock;
 }
 
 export class Exchange {
@@ -35,8 +36,10 @@ export class Exchange {
   sentBytes = 0;
   /** Since when the client takes nothing of what we have for it; undefined while it does. */
   blockedSinceMs: number | undefined;
-  readonly #now: () => number;
-  readonly #held = new Set<Slab>();
+  readonly #clock: Clock;
+  /** Those before the last one, and that. */
+  #held: Set<Slab> | undefined;
+  #last: Slab | undefined;
   #abort: AbortController | undefined;
   #reason: SeekfsError | undefined;
   #wake: (() => void) | undefined;
@@ -48,7 +51,7 @@ export class Exchange {
     this.id = parts.id;
     this.client = parts.client;
     this.startedMs = parts.startedMs;
-    this.#now = parts.now;
+    this.#clock = parts.clock;
   }
 
   get isHead(): boolean {
@@ -92,19 +95,31 @@ export class Exchange {
       slab.release();
       throw this.#reason;
     }
-    this.#held.add(slab);
     this.sentBytes += slab.bytes.length;
     if (last) {
       // Given back by `closed`.
-      this.response.end(slab.bytes);
-      if (this.response.writableLength > 0) this.blockedSinceMs = this.#now();
+      this.#last = slab;
+      setImmediate(Exchange.#end, this);
       return undefined;
     }
+    const held = (this.#held ??= new Set());
+    held.add(slab);
     const flushed = (): void => {
-      if (this.#held.delete(slab)) slab.release();
+      if (held.delete(slab)) slab.release();
     };
     return this.response.write(slab.bytes, flushed) ? undefined : this.#drained();
   }
+
+  /**
+   * At the end of the event loop's turn, so that the answers to all requests of one turn leave together: the first write
+   * wakes a client that sleeps, which costs as much as the rest of a small answer, and the others find it awake.
+   */
+  static readonly #end = (exchange: Exchange): void => {
+    const { response } = exchange;
+    if (exchange.#reason || !exchange.#last) return;
+    response.end(exchange.#last.bytes);
+    if (response.writableLength > 0) exchange.blockedSinceMs = exchange.#clock.monotonicMs();
+  };
 
   /** As `send`, for several that are all there: takes them over also where it throws. */
   sendAll(slabs: readonly Slab[], last: boolean): void | Promise<void> {
@@ -125,7 +140,7 @@ export class Exchange {
   }
 
   #drained(): Promise<void> {
-    this.blockedSinceMs = this.#now();
+    this.blockedSinceMs = this.#clock.monotonicMs();
     if (!this.#listensForDrain) {
       this.#listensForDrain = true;
       this.response.on('drain', () => this.#resume());
@@ -152,8 +167,8 @@ export class Exchange {
 
   /** Of slabs that the network has not taken yet. */
   get heldBytes(): number {
-    let bytes = 0;
-    for (const slab of this.#held) bytes += slab.bytes.length;
+    let bytes = this.#last?.bytes.length ?? 0;
+    for (const slab of this.#held ?? []) bytes += slab.bytes.length;
     return bytes;
   }
 
@@ -168,8 +183,10 @@ export class Exchange {
       this.#reason ??= new SeekfsError('interrupted', 'the client has gone');
       this.#abort?.abort(this.#reason);
     }
-    for (const slab of this.#held) slab.release();
-    this.#held.clear();
+    for (const slab of this.#held ?? []) slab.release();
+    this.#held?.clear();
+    this.#last?.release();
+    this.#last = undefined;
     this.#resume();
     return by;
   }

@@ -4,6 +4,7 @@ import { fileOfKey } from '../manifest/key-layout.ts';
 import { encodePrometheus, sumSamples, PROMETHEUS_CONTENT_TYPE } from '../base/prometheus.ts';
 import type { Reader } from '../read/reader.ts';
 import { SeekfsError } from '../base/errors.ts';
+import { andThen, lastly, type MaybePromise } from '../base/maybe-promise.ts';
 import type { PinnedVersion } from '../manifest/types.ts';
 import { sumActivity, type Activity } from './activity.ts';
 import { advise } from './advise.ts';
@@ -28,7 +29,8 @@ import { CurrentVersions, type VersionLease, type VersionPool } from './versions
 export interface Service {
   readonly limits: Limits;
   readonly versions: VersionPool;
-  readonly reader: () => Promise<Reader>;
+  /** Without a promise once it is open. */
+  readonly reader: () => MaybePromise<Reader>;
   readonly held: HeldAllowance;
   readonly readiness: Readiness;
   /** Of this process and its siblings. */
@@ -40,39 +42,35 @@ export interface Service {
   readonly siblings: () => Promise<readonly Snapshot[]>;
 }
 
-type Answer = (exchange: Exchange, query: Query, service: Service) => Promise<void>;
+type Answer = (exchange: Exchange, query: Query, service: Service) => MaybePromise<void>;
 
-async function withVersion(
+function withVersion(
   exchange: Exchange,
   query: Query,
   service: Service,
-  use: (lease: VersionLease) => Promise<void>,
-): Promise<void> {
+  use: (lease: VersionLease) => MaybePromise<void>,
+): MaybePromise<void> {
   const ns = query.required('ns');
   exchange.subject = ns;
-  const acquired = service.versions.acquire(ns, query.version());
-  const lease = acquired instanceof Promise ? await acquired : acquired;
-  try {
-    await use(lease);
-  } finally {
-    lease.release();
-  }
+  return andThen(service.versions.acquire(ns, query.version()), (lease) =>
+    lastly(
+      () => use(lease),
+      () => lease.release(),
+    ),
+  );
 }
 
 function json(exchange: Exchange, status: number, value: unknown): void {
   exchange.finish(status, ['Content-Type', 'application/json'], `${JSON.stringify(value)}\n`);
 }
 
-async function blob(exchange: Exchange, query: Query, service: Service): Promise<void> {
-  await withVersion(exchange, query, service, async ({ pinned: version }) => {
-    const reader = await service.reader();
-    await answerBlob(exchange, query, {
-      reader,
-      version,
-      rangesMax: service.limits.rangesMax,
-      activity: service.activity,
-    });
-  });
+function blob(exchange: Exchange, query: Query, service: Service): MaybePromise<void> {
+  const { limits, activity } = service;
+  return withVersion(exchange, query, service, ({ pinned: version }) =>
+    andThen(service.reader(), (reader) =>
+      answerBlob(exchange, query, { reader, version, rangesMax: limits.rangesMax, activity }),
+    ),
+  );
 }
 
 async function readv(exchange: Exchange, query: Query, service: Service): Promise<void> {
@@ -173,7 +171,7 @@ async function testStream(exchange: Exchange, query: Query, service: Service): P
     const entry = await findFile(lease.pinned, name.path);
     if (entry?.storage.key !== key || entry.storage.off !== 0) throw nowhere;
     const context = { reader: await service.reader(), version: lease.pinned, rangesMax: limits.rangesMax };
-    await answerEntry(exchange, query, { ...context, entry });
+    await answerEntry(exchange, query, { context, entry });
   } finally {
     lease.release();
   }

@@ -6,6 +6,8 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { AddressInfo, Socket } from 'node:net';
 import { SeekfsError } from '../base/errors.ts';
 import { Accounting, DEFAULT_REQUEST_LOG, type RequestLog } from './accounting.ts';
+import type { MaybePromise } from '../base/maybe-promise.ts';
+import type { Reader } from '../read/reader.ts';
 import { isLoopback } from '../config/listen.ts';
 import { Admission, checkHead } from './admission.ts';
 import { Activity } from './activity.ts';
@@ -111,6 +113,7 @@ class BlobApi implements BlobServer {
   readonly #idPrefix = randomBytes(3).toString('hex');
   readonly #isTls: boolean;
   readonly #link: WorkerLink | undefined;
+  #reader: Reader | undefined;
   #url = '';
   #closing: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
@@ -151,7 +154,7 @@ class BlobApi implements BlobServer {
         clock,
         ...limits,
       }),
-      reader: () => deps.reader(),
+      reader: () => this.#reader ?? this.#openReader(),
       held: new HeldAllowance(memory),
       readiness: new Readiness((signal) => deps.readiness(signal), clock),
       hints: new HintQueue({ reader: () => deps.reader(), metrics, log, clock }),
@@ -162,6 +165,10 @@ class BlobApi implements BlobServer {
     };
     const { group } = options;
     this.#link = group && linkToPrimary({ ...group, answer: async () => this.#snapshot() });
+  }
+
+  async #openReader(): Promise<Reader> {
+    return (this.#reader = await this.#deps.reader());
   }
 
   /** What this process has counted and seen, as plain JSON. */
@@ -235,19 +242,31 @@ class BlobApi implements BlobServer {
       id: this.#requestId(request),
       client: request.socket.remoteAddress ?? 'gone',
       startedMs: clock.monotonicMs(),
-      now: () => clock.monotonicMs(),
+      clock,
     });
     exchange.commonFields = this.#cors.fields(request);
     this.#active.add(exchange);
     if (this.#closing) response.shouldKeepAlive = false;
     response.on('close', () => this.#onClose(exchange));
-    this.#answer(exchange).then(
-      () => this.#leave(exchange),
-      (error: unknown) => {
-        this.#onError(exchange, error);
-        this.#leave(exchange);
-      },
-    );
+    let answered: MaybePromise<void>;
+    try {
+      answered = this.#answer(exchange);
+    } catch (error) {
+      this.#onFailed(exchange, error);
+      return;
+    }
+    if (!(answered instanceof Promise)) this.#leave(exchange);
+    else {
+      answered.then(
+        () => this.#leave(exchange),
+        (error: unknown) => this.#onFailed(exchange, error),
+      );
+    }
+  }
+
+  #onFailed(exchange: Exchange, error: unknown): void {
+    this.#onError(exchange, error);
+    this.#leave(exchange);
   }
 
   #requestId(request: IncomingMessage): string {
@@ -257,7 +276,7 @@ class BlobApi implements BlobServer {
     return `${this.#idPrefix}-${this.#requests.toString(36)}`;
   }
 
-  async #answer(exchange: Exchange): Promise<void> {
+  #answer(exchange: Exchange): MaybePromise<void> {
     this.#admission.enter(exchange.client);
     checkHead(exchange.request);
     const { url = '/', method } = exchange.request;
@@ -270,7 +289,7 @@ class BlobApi implements BlobServer {
       exchange.route = 'preflight';
       exchange.head(204, preflight);
       exchange.response.end();
-      return;
+      return undefined;
     }
     const mark = url.indexOf('?');
     const route = findRoute(mark === -1 ? url : url.slice(0, mark), method);
@@ -278,7 +297,7 @@ class BlobApi implements BlobServer {
     const query = new Query(mark === -1 ? '' : url.slice(mark + 1), route.parameters);
     if (route.access === 'all') this.#admission.authorize(exchange, undefined);
     if (route.access === 'namespace') this.#admission.authorize(exchange, namespaceOf(query));
-    await route.answer(exchange, query, this.#service);
+    return route.answer(exchange, query, this.#service);
   }
 
   #onError(exchange: Exchange, error: unknown): void {

@@ -1,6 +1,8 @@
 // GET /status.json: the state of all workers in the terms of the status page. Nothing here costs a request to the store.
+import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { MetricName, MetricSample } from '../base/metrics.ts';
 import { sumSamples } from '../base/prometheus.ts';
+import { findFile } from '../manifest/find-file.ts';
 import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
 import { SLAB_BYTES } from '../base/memory.ts';
 import type { Reader } from '../read/reader.ts';
@@ -15,7 +17,7 @@ const ERRORS_MAX = 20;
 
 export interface StatusDeps {
   readonly bounds: StatusBounds;
-  readonly reader: () => Promise<Reader>;
+  readonly reader: () => MaybePromise<Reader>;
   /** The current version; undefined where it cannot be opened. */
   readonly current: (ns: string) => Promise<PinnedVersion | undefined>;
   readonly nowMs: () => number;
@@ -66,7 +68,7 @@ async function shownFiles(
   const files: unknown[] = [];
   for (const { ns, path, reads, readBytes } of wanted.values()) {
     const version = await deps.current(ns);
-    const entry = await version?.lookup(path).catch(() => undefined);
+    const entry = version && (await findFile(version, path).catch(() => undefined));
     if (!version || !entry) continue;
     const cells = await residency(reader, version, entry);
     files.push({ ns, path, bytes: entry.sizeBytes, reads, read_bytes: readBytes, cells });

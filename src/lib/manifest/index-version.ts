@@ -2,6 +2,7 @@
 // is checked before it is used.
 import type { FileHandle } from 'node:fs/promises';
 import { crc32c } from '../base/crc32c.ts';
+import type { MaybePromise } from '../base/maybe-promise.ts';
 import { pathNotFound } from './find-file.ts';
 import {
   BlockCursor,
@@ -108,9 +109,11 @@ export class IndexVersion implements PinnedVersion {
     return this.#footer.totalBytes;
   }
 
-  async lookup(path: string): Promise<FileEntry> {
-    const kept = this.#entries.get(path);
-    if (kept) return kept;
+  lookup(path: string): MaybePromise<FileEntry> {
+    return this.#entries.get(path) ?? this.#find(path);
+  }
+
+  async #find(path: string): Promise<FileEntry> {
     const wanted = Buffer.from(path);
     const number = this.#blockOf(wanted);
     if (number >= 0) {

@@ -1,6 +1,7 @@
 // A version over a cached index that may turn out to be damaged while it is read: the file is dropped and the version
 // opened again from the store, once, under the reader's feet.
 import { isSeekfsError } from '../base/errors.ts';
+import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { FileEntry, ManifestHeader, PinnedVersion } from './types.ts';
 
 export class RecoveringVersion implements PinnedVersion {
@@ -44,13 +45,11 @@ export class RecoveringVersion implements PinnedVersion {
     return (this.#second ??= this.#reopen());
   }
 
-  async lookup(path: string): Promise<FileEntry> {
-    const version = (await this.#second) ?? this.#first;
-    try {
-      return await version.lookup(path);
-    } catch (error) {
-      return (await this.#recover(error, version)).lookup(path);
-    }
+  lookup(path: string): MaybePromise<FileEntry> {
+    if (this.#second) return this.#second.then((version) => version.lookup(path));
+    const entry = this.#first.lookup(path);
+    if (!(entry instanceof Promise)) return entry;
+    return entry.catch(async (error: unknown) => (await this.#recover(error, this.#first)).lookup(path));
   }
 
   async *list(

@@ -1,6 +1,7 @@
 // The manifest as the library sees it. The JSON form and its rules are in entry-json.ts and codec.ts; key names in
 // key-layout.ts.
 import type { ByteRange } from '../base/byte-range.ts';
+import type { MaybePromise } from '../base/maybe-promise.ts';
 
 export type JsonFields = Readonly<Record<string, unknown>>;
 
@@ -66,8 +67,8 @@ export interface PinnedVersion {
   readonly header: ManifestHeader;
   readonly fileCount: number;
   readonly totalBytes: number;
-  /** @throws path_not_found */
-  lookup(path: string): Promise<FileEntry>;
+  /** Without a promise where it was looked up lately. @throws path_not_found, by the promise */
+  lookup(path: string): MaybePromise<FileEntry>;
   /** In UTF-8 byte order of paths. */
   list(options?: { prefix?: string | undefined; startAfter?: string | undefined }): AsyncIterable<FileEntry>;
   close(): Promise<void>;

@@ -5,6 +5,7 @@
 // given in order, and all of them together leave room under the memory limit. Whoever has a ticket therefore never
 // waits for another ticket's memory, and flights are joined only once they own theirs.
 import { SeekfsError } from '../base/errors.ts';
+import { andThen, lastly, type MaybePromise } from '../base/maybe-promise.ts';
 import { SLAB_BYTES, type Lane, type MemoryGovernor, type Slab } from '../base/memory.ts';
 import type { Cell } from '../base/metrics.ts';
 import type { Semaphore } from '../base/semaphore.ts';
@@ -114,18 +115,11 @@ export class Loader {
    * The short way for small reads: the slabs, which the caller owns, without a promise where all of it lies in memory;
    * undefined where the cache has not all of it or there is no memory just now.
    */
-  tryCached(piece: PagePiece, signal?: AbortSignal): Slab[] | undefined | Promise<Slab[] | undefined> {
+  tryCached(piece: PagePiece, signal?: AbortSignal): MaybePromise<Slab[] | undefined> {
     const ticket = this.#tickets.tryAcquire(granulesOf(piece).count);
     if (!ticket) return undefined;
-    let answer: Slab[] | Promise<Slab[] | undefined> | undefined;
-    try {
-      answer = this.#deps.cache.read(piece.filePage.page, piece, { signal });
-    } finally {
-      if (!(answer instanceof Promise)) ticket();
-    }
-    return answer instanceof Promise
-      ? answer.then((slabs) => this.#counted(piece, slabs)).finally(ticket)
-      : this.#counted(piece, answer);
+    const read = (): MaybePromise<Slab[] | undefined> => this.#deps.cache.read(piece.filePage.page, piece, { signal });
+    return andThen(lastly(read, ticket), (slabs) => this.#counted(piece, slabs));
   }
 
   #counted(piece: PagePiece, slabs: Slab[] | undefined): Slab[] | undefined {

@@ -5,6 +5,7 @@ import { systemClock, type Clock } from '../base/clock.ts';
 import { loadCrc32c } from '../base/crc32c.ts';
 import { SeekfsError } from '../base/errors.ts';
 import { OnceLogger, type Logger } from '../base/log.ts';
+import { andThen, type MaybePromise } from '../base/maybe-promise.ts';
 import type { MemoryGovernor, Slab } from '../base/memory.ts';
 import type { Cell, Metrics } from '../base/metrics.ts';
 import { KIB, MIB } from '../base/units.ts';
@@ -112,21 +113,15 @@ class OpenReader implements Reader {
     this.#warming = new Warming({ loader, cache, clock: this.#clock, plan: this.#readv.plan });
   }
 
-  cached(
-    _version: PinnedVersion,
-    entry: FileEntry,
-    range: ByteRange,
-  ): Slab[] | undefined | Promise<Slab[] | undefined> {
+  cached(_version: PinnedVersion, entry: FileEntry, range: ByteRange): MaybePromise<Slab[] | undefined> {
     const file = this.#files.get(entry);
     const piece = file instanceof FilePages ? smallPiece(file, range) : undefined;
     if (!piece) return undefined;
     // A read is noted once: what is not here by `stream`.
-    const noted = (slabs: Slab[] | undefined): Slab[] | undefined => {
+    return andThen(this.#readv.loader.tryCached(piece), (slabs) => {
       if (slabs) this.#readAhead.note(piece.filePage.file, range);
       return slabs;
-    };
-    const slabs = this.#readv.loader.tryCached(piece);
-    return slabs instanceof Promise ? slabs.then(noted) : noted(slabs);
+    });
   }
 
   async *stream(

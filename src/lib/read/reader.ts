@@ -1,5 +1,6 @@
 // The contract of the read path: extents of pinned versions in, verified bytes out, page by page as they are verified.
 import type { ByteRange } from '../base/byte-range.ts';
+import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { Lane, Slab } from '../base/memory.ts';
 import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
 
@@ -53,7 +54,7 @@ export interface Reader {
    * order, which the caller owns, without a promise where they lie in memory. Undefined, or a promise of that: ask
    * `stream`. Nothing stops it, since it reads the cache's disk once at most.
    */
-  cached(version: PinnedVersion, entry: FileEntry, range: ByteRange): Slab[] | undefined | Promise<Slab[] | undefined>;
+  cached(version: PinnedVersion, entry: FileEntry, range: ByteRange): MaybePromise<Slab[] | undefined>;
 
   /**
    * Streams [off, off + len) of a file, which the caller has clipped to its size (`clipRange`). The consumer releases each slab once its bytes
