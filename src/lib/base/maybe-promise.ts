@@ -3,9 +3,14 @@
 
 export type MaybePromise<T> = T | Promise<T>;
 
-/** `next` of the value, at once where it is there. */
-export function andThen<T, U>(value: MaybePromise<T>, next: (value: T) => MaybePromise<U>): MaybePromise<U> {
-  return value instanceof Promise ? value.then(next) : next(value);
+/** `use` of the value, at once where it is there. */
+export function andThen<T, U>(value: MaybePromise<T>, use: (value: T) => MaybePromise<U>): MaybePromise<U> {
+  return value instanceof Promise ? value.then(use) : use(value);
+}
+
+/** All of the values in their order, at once where they are all there. */
+export function allOf<T>(values: readonly MaybePromise<T>[]): MaybePromise<T[]> {
+  return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as T[]);
 }
 
 /** Calls `cleanup` once: when what `work` gives is there, or has failed. */

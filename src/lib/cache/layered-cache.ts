@@ -1,5 +1,6 @@
 // The page cache: L1 in memory over L2 on disk, either of which may be absent. Used by the read path through the
 // contract in page-cache.ts; knows nothing of fetches, and nothing of how either layer works.
+import { andThen, type MaybePromise } from '../base/maybe-promise.ts';
 import type { Slab } from '../base/memory.ts';
 import type { Cell, Metrics } from '../base/metrics.ts';
 import { GRANULE_BYTES, granuleCount, granuleLength, granulesOf, type GranuleSpan, type Page } from '../page/page.ts';
@@ -50,8 +51,16 @@ class LayeredCache implements PageCache {
     page: Page,
     range: { readonly off: number; readonly len: number },
     options: { readonly signal?: AbortSignal | undefined },
-  ): Slab[] | Promise<Slab[] | undefined> {
-    return this.#allFromL1(page, range) ?? this.#readThrough(page, range, options);
+  ): MaybePromise<Slab[] | undefined> {
+    const { first, count } = granulesOf(range);
+    const slabs = this.#allFromL1(page, range);
+    if (slabs) return slabs;
+    if (this.#nextInL1(page, first, first + count) < first + count) return this.#readThrough(page, range, options);
+    return andThen(this.#l2?.read(page, range, options), (read) => {
+      this.#l2?.noteUse(page, read !== undefined);
+      if (read) this.#keepWhole(page, first, read);
+      return read;
+    });
   }
 
   #allFromL1(page: Page, range: { readonly off: number; readonly len: number }): Slab[] | undefined {
@@ -71,6 +80,7 @@ class LayeredCache implements PageCache {
     return granule;
   }
 
+  /** Of both layers. */
   async #readThrough(
     page: Page,
     range: { readonly off: number; readonly len: number },

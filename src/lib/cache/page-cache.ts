@@ -1,5 +1,6 @@
 // The contract of the local cache as the read path sees it: L1 in memory and the segmentstore (L2) on disk behind one
 // face. It may always say no: a miss, a full or broken disk and a bad record all look alike to a reader.
+import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { Slab } from '../base/memory.ts';
 import type { GranuleSpan, Page } from '../page/page.ts';
 import type { VerifiedRun } from '../page/verified.ts';
@@ -21,13 +22,13 @@ export interface PageCache {
    * Verified bytes of [off, off + len) of the page (page-relative, len at least 1), in order, or undefined where any of them is missing or
    * turned out damaged (which is counted and the record dropped). Reads from disk only the check blocks that the
    * range touches. The caller owns a reference of each slab; a slab's `bytes` are exactly the part of the range in it.
-   * Without a promise where all of it lies in memory.
+   * Without a promise where all of it lies in memory, of this process or of the operating system.
    */
   read(
     page: Page,
     range: { readonly off: number; readonly len: number },
     options: { readonly signal?: AbortSignal | undefined },
-  ): Slab[] | Promise<Slab[] | undefined>;
+  ): MaybePromise<Slab[] | undefined>;
 
   /**
    * Offers a run. Returns at once: the write to disk happens behind, bounded by the write queue (a full queue declines),

@@ -3,6 +3,7 @@
 // that are gone. Never throws for any of it.
 import { systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { andThen, type MaybePromise } from '../base/maybe-promise.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { MIB } from '../base/units.ts';
 import type { DiskFile } from '../disk/disk.ts';
@@ -45,7 +46,7 @@ export class RecordReader {
   }
 
   /** The record's head, when it is a record of this very page. No promise where it is known. */
-  head(record: IndexedRecord, page: Page, key: FileKey): KnownHead | Promise<KnownHead | Unread> | Unread {
+  head(record: IndexedRecord, page: Page, key: FileKey): MaybePromise<KnownHead | Unread> {
     const known = this.#heads.get(placeOf(record));
     return known ? this.#matched(known, record, page, key) : this.#readHead(record, page, key);
   }
@@ -81,22 +82,27 @@ export class RecordReader {
     }
   }
 
-  /** Fills the buffers from check block `first` of the payload on; true when every block is intact. */
-  async blocks(
+  /**
+   * Fills the buffers from check block `first` of the payload on; true when every block is intact. No promise where they
+   * lie in the operating system's memory, as far as is known.
+   */
+  blocks(
     record: IndexedRecord,
     { head, readBefore }: KnownHead,
     first: number,
     buffers: readonly Buffer[],
-  ): Promise<true | Unread> {
+  ): MaybePromise<true | Unread> {
     const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
     const count = Math.ceil(bytes / BLOCK_BYTES);
     const inline = this.#inline.allows(readBefore, { first, count, bytes });
-    const intact = await this.#with(record, (file) => {
+    const read = this.#with(record, (file) => {
       if (!inline || !file.readNow) return readBlocks(file, head, first, buffers);
       return readBlocks(file, head, first, buffers, (into, at) => this.#inline.run(() => file.readNow!(into, at)));
     });
-    if (intact === true) readBefore.fill(1, first, first + count);
-    return intact === false ? this.#damaged(record, 'payload') : intact;
+    return andThen(read, (intact) => {
+      if (intact === true) readBefore.fill(1, first, first + count);
+      return intact === false ? this.#damaged(record, 'payload') : intact;
+    });
   }
 
   #damaged(record: IndexedRecord, what: string): Unread {
@@ -110,25 +116,33 @@ export class RecordReader {
     return 'gone';
   }
 
-  async #with<T>(record: IndexedRecord, use: (file: DiskFile, segment: Segment) => Promise<T>): Promise<T | Unread> {
+  #with<T>(
+    record: IndexedRecord,
+    use: (file: DiskFile, segment: Segment) => MaybePromise<T>,
+  ): MaybePromise<T | Unread> {
     const segment = this.#set.get(record.segment);
     if (!segment) {
       this.#index.removeRecord(record);
       return 'gone';
     }
     try {
-      return await this.#set.withFile(segment, (file) => use(file, segment));
+      const used = this.#set.withFile<T | Unread>(segment, (file) => use(file, segment));
+      return used instanceof Promise ? used.catch((error: unknown) => this.#unread(segment, error)) : used;
     } catch (error) {
-      const code = systemErrorCode(error);
-      if (code === 'ENOENT') {
-        this.#set.forget(segment);
-        return 'gone';
-      }
-      this.#metrics.add('seekfs_l2_read_failures_total');
-      const reason = code ?? String(error);
-      this.#log.log('warn', `cannot read the cache in ${this.#set.directoryPath} (${reason}): reading through`);
-      return 'failed';
+      return this.#unread(segment, error);
     }
+  }
+
+  #unread(segment: Segment, error: unknown): Unread {
+    const code = systemErrorCode(error);
+    if (code === 'ENOENT') {
+      this.#set.forget(segment);
+      return 'gone';
+    }
+    this.#metrics.add('seekfs_l2_read_failures_total');
+    const reason = code ?? String(error);
+    this.#log.log('warn', `cannot read the cache in ${this.#set.directoryPath} (${reason}): reading through`);
+    return 'failed';
   }
 }
 

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { systemErrorCode } from '../base/errors.ts';
+import { andThen, lastly, type MaybePromise } from '../base/maybe-promise.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import { formatSegmentName, type SegmentName } from '../segment/names.ts';
 
@@ -41,18 +42,19 @@ export class SegmentFiles {
   }
 
   /**
-   * Runs `use` with the segment's open file.
+   * Runs `use` with the segment's open file, at once where it is open.
    * @throws system errors of opening it, and what `use` throws
    */
-  async with<T>(segment: OpenableSegment, use: (file: DiskFile) => Promise<T>): Promise<T> {
+  with<T>(segment: OpenableSegment, use: (file: DiskFile) => MaybePromise<T>): MaybePromise<T> {
     const open = this.#borrow(segment);
-    try {
-      return await use(open.file ?? (await open.opening));
-    } finally {
-      open.users -= 1;
-      open.usedAtMs = this.#clock.monotonicMs();
-      if (open.users === 0 && segment.gone) this.#close(segment.number, open);
-    }
+    return lastly(
+      () => andThen(open.file ?? open.opening, use),
+      () => {
+        open.users -= 1;
+        open.usedAtMs = this.#clock.monotonicMs();
+        if (open.users === 0 && segment.gone) this.#close(segment.number, open);
+      },
+    );
   }
 
   /** The segment is gone: closes its file, now or after its last use. */

@@ -3,8 +3,9 @@
 // nothing of L1, manifests or fetches.
 import { systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { allOf, andThen, lastly, type MaybePromise } from '../base/maybe-promise.ts';
 import type { MemoryGovernor, Slab } from '../base/memory.ts';
-import type { Metrics } from '../base/metrics.ts';
+import type { Cell, Metrics } from '../base/metrics.ts';
 import {
   CHECK_BLOCK_BYTES,
   GRANULE_BYTES,
@@ -59,10 +60,12 @@ export interface SegmentStoreParts {
 
 export class SegmentStore {
   readonly #parts: SegmentStoreParts;
+  readonly #hitBytes: Cell;
   #refreshedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: SegmentStoreParts) {
     this.#parts = parts;
+    this.#hitBytes = parts.metrics.cell('seekfs_l2_hit_bytes_total');
   }
 
   /** What the index knows; when that is not all, after a look at what other processes wrote. */
@@ -96,82 +99,87 @@ export class SegmentStore {
   }
 
   /** As `PageCache.read`, from disk alone. */
-  async read(
+  read(
     page: Page,
     range: PageRange,
     options: { readonly signal?: AbortSignal | undefined },
-  ): Promise<Slab[] | undefined> {
+  ): MaybePromise<Slab[] | undefined> {
     // A reader that finds everything must let go of segments that others removed, too.
     if (this.#parts.clock.monotonicMs() - this.#refreshedAtMs > STALE_MS) void this.refresh();
     const { reads } = this.#parts;
     reads.begun += 1;
     reads.underWay += 1;
-    try {
-      return await this.#read(page, range, options);
-    } finally {
-      reads.underWay -= 1;
-    }
+    return lastly(
+      () => this.#read(page, range, { ...options, attempt: 1 }),
+      () => {
+        reads.underWay -= 1;
+      },
+    );
   }
 
-  async #read(
+  #read(
     page: Page,
     range: PageRange,
-    options: { readonly signal?: AbortSignal | undefined },
-  ): Promise<Slab[] | undefined> {
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-      const pieces = planPieces(this.#records(page), granulesOf(range));
-      if (!pieces) return undefined;
-      const slabs = await this.#readPieces(page, range, pieces, options.signal);
+    options: { readonly signal?: AbortSignal | undefined; readonly attempt: number },
+  ): MaybePromise<Slab[] | undefined> {
+    const pieces = planPieces(this.#records(page), granulesOf(range));
+    if (!pieces) return undefined;
+    return andThen(this.#readPieces(page, range, pieces, options.signal), (slabs) => {
       if (slabs === 'failed') return undefined;
-      if (slabs === 'gone') {
-        // Damaged, or removed by another process, which may have written it again elsewhere.
-        await this.refresh();
-        continue;
+      if (slabs !== 'gone') {
+        this.#hitBytes.value += range.len;
+        return slabs;
       }
-      this.#parts.metrics.add('seekfs_l2_hit_bytes_total', range.len);
-      return slabs;
-    }
-    return undefined;
+      // Damaged, or removed by another process, which may have written it again elsewhere.
+      const attempt = options.attempt + 1;
+      return this.refresh().then(() =>
+        attempt > ATTEMPTS_MAX ? undefined : this.#read(page, range, { ...options, attempt }),
+      );
+    });
   }
 
-  async #readPieces(
+  #readPieces(
     page: Page,
     range: PageRange,
     pieces: readonly Piece[],
     signal: AbortSignal | undefined,
-  ): Promise<Slab[] | Unread> {
+  ): MaybePromise<Slab[] | Unread> {
     const { reader, memory, keys } = this.#parts;
     const key = keys.of(page);
-    const heads: KnownHead[] = [];
-    for (const { record } of pieces) {
-      const answer = reader.head(record, page, key);
-      const head = answer instanceof Promise ? await answer : answer;
-      if (typeof head === 'string') return head;
-      heads.push(head);
-    }
     const cuts = cutsOf(page, range);
     const lengths = cuts.map((cut) => cut.blocksEnd - cut.blocksStart);
-    const slabs = (await memory.acquire(lengths, { lane: 'demand', signal }))!;
+    return andThen(allOf(pieces.map(({ record }) => reader.head(record, page, key))), (heads) => {
+      const unknown = heads.find((head) => typeof head === 'string');
+      if (unknown) return unknown;
+      const acquired = memory.tryAcquire(lengths) ?? memory.acquire(lengths, { lane: 'demand', signal });
+      return andThen(acquired, (slabs) =>
+        this.#fill(
+          slabs!,
+          cuts,
+          pieces.map((piece, index) => ({ ...piece, head: heads[index] as KnownHead })),
+        ),
+      );
+    });
+  }
+
+  /** Reads the pieces into the slabs, one for each cut, which it takes over. */
+  #fill(
+    slabs: Slab[],
+    cuts: readonly Cut[],
+    pieces: readonly (Piece & { readonly head: KnownHead })[],
+  ): MaybePromise<Slab[] | Unread> {
     const first = pieces[0]!.first;
-    const answers = await Promise.all(
-      pieces.map((piece, index) => {
-        const at = piece.first - first;
-        const buffers = slabs.slice(at, at + piece.count).map((slab) => slab.bytes);
-        const inRecord = (piece.first - piece.record.firstGranule) * GRANULE_BYTES + cuts[at]!.blocksStart;
-        return reader.blocks(piece.record, heads[index]!, inRecord / CHECK_BLOCK_BYTES, buffers);
-      }),
-    );
-    const unread = answers.find((answer) => answer !== true);
-    if (unread) {
+    const reads = pieces.map((piece) => {
+      const at = piece.first - first;
+      const buffers = slabs.slice(at, at + piece.count).map((slab) => slab.bytes);
+      const inRecord = (piece.first - piece.record.firstGranule) * GRANULE_BYTES + cuts[at]!.blocksStart;
+      return this.#parts.reader.blocks(piece.record, piece.head, inRecord / CHECK_BLOCK_BYTES, buffers);
+    });
+    return andThen(allOf(reads), (answers) => {
+      const unread = answers.find((answer) => answer !== true);
+      if (!unread) return cutSlabs(slabs, cuts);
       for (const slab of slabs) slab.release();
       return unread;
-    }
-    return slabs.map((slab, index) => {
-      const { start, end, blocksStart, blocksEnd } = cuts[index]!;
-      if (start === blocksStart && end === blocksEnd) return slab;
-      const part = slab.slice(start - blocksStart, end - blocksStart);
-      slab.release();
-      return part;
     });
   }
 
@@ -248,5 +256,16 @@ function cutsOf(page: Page, range: PageRange): Cut[] {
     const blocksStart = start - (start % CHECK_BLOCK_BYTES);
     const blocksEnd = Math.min(length, Math.ceil(end / CHECK_BLOCK_BYTES) * CHECK_BLOCK_BYTES);
     return { start, end, blocksStart, blocksEnd };
+  });
+}
+
+/** The wanted parts of the slabs, which it takes over. */
+function cutSlabs(slabs: readonly Slab[], cuts: readonly Cut[]): Slab[] {
+  return slabs.map((slab, index) => {
+    const { start, end, blocksStart, blocksEnd } = cuts[index]!;
+    if (start === blocksStart && end === blocksEnd) return slab;
+    const part = slab.slice(start - blocksStart, end - blocksStart);
+    slab.release();
+    return part;
   });
 }

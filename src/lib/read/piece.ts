@@ -1,5 +1,6 @@
 // One piece of an answer: a byte range of one page that arrives slab by slab, in order, from flights and from the
 // cache. Owns the slabs until they are taken. Made by the loader, taken from by streams and readv.
+import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { Slab } from '../base/memory.ts';
 import { GRANULE_BYTES, type GranuleSpan } from '../page/page.ts';
 import type { Flight, FlightEnd, FlightListener } from './flight.ts';
@@ -83,10 +84,10 @@ export class PromisedSource implements SlabSource {
   #settled = false;
   #closed = false;
 
-  constructor(slabs: Slab[] | Promise<Slab[] | undefined>, otherwise: () => Promise<SlabSource>) {
+  constructor(slabs: MaybePromise<Slab[] | undefined>, otherwise: () => Promise<SlabSource>) {
     this.#otherwise = otherwise;
     if (!(slabs instanceof Promise)) {
-      this.#queue = slabs.reverse();
+      this.#queue = slabs?.reverse();
       this.#settled = true;
       return;
     }
