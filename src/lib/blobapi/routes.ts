@@ -20,6 +20,7 @@ import { openApiDocument } from './openapi.ts';
 import { badParameter, type Query } from './query.ts';
 import { answerFrames, answerReadv, type HeldAllowance } from './readv.ts';
 import type { Readiness } from './readiness.ts';
+import { Refusal } from './refusal.ts';
 import { parseExtents, parseHint, readJsonBody } from './request-body.ts';
 import type { Snapshot } from './snapshot.ts';
 import { STATUS_PAGE, STATUS_PAGE_POLICY } from './status-page.ts';
@@ -226,6 +227,18 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map(
     return [path, { name, method, access, parameters, answer: ANSWERS[name] }];
   }),
 );
+
+/** @throws usage where there is none of that path (404), or not for that method (405) */
+export function findRoute(path: string, method = 'GET'): Route {
+  const route = ROUTES.get(path);
+  if (!route) {
+    throw new Refusal('usage', `there is no endpoint ${path.slice(0, 80)}; see /openapi.json`, { status: 404 });
+  }
+  if (route.method === (method === 'HEAD' ? 'GET' : method)) return route;
+  const allowed = route.method === 'GET' ? 'GET, HEAD' : route.method;
+  const headers = { Allow: allowed, Connection: 'close' };
+  throw new Refusal('usage', `${path} takes ${allowed}, not ${method}`, { status: 405, headers });
+}
 
 /** The namespace that a token must be for; undefined: the request is not about one. */
 export function namespaceOf(query: Query): string | undefined {

@@ -21,7 +21,7 @@ import { Query } from './query.ts';
 import { Readiness } from './readiness.ts';
 import { HeldAllowance } from './readv.ts';
 import { Refusal } from './refusal.ts';
-import { namespaceOf, ROUTES, type Route, type Service } from './routes.ts';
+import { findRoute, namespaceOf, type Service } from './routes.ts';
 import { SlowClients } from './slow-clients.ts';
 import type { Tokens } from './tokens.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -387,15 +387,4 @@ function createHttpServer(limits: Limits, tls: TlsFiles | undefined, listener: R
   }
   server.maxConnections = limits.connectionsMax;
   return server;
-}
-
-function findRoute(path: string, method = 'GET'): Route {
-  const route = ROUTES.get(path);
-  if (!route) {
-    throw new Refusal('usage', `there is no endpoint ${path.slice(0, 80)}; see /openapi.json`, { status: 404 });
-  }
-  if (route.method === (method === 'HEAD' ? 'GET' : method)) return route;
-  const allowed = route.method === 'GET' ? 'GET, HEAD' : route.method;
-  const headers = { Allow: allowed, Connection: 'close' };
-  throw new Refusal('usage', `${path} takes ${allowed}, not ${method}`, { status: 405, headers });
 }
