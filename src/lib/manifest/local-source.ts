@@ -11,6 +11,7 @@ import { BlockFeed, FEED_BLOCK_BYTES } from './block-feed.ts';
 import type { ChecksumPool } from './checksum-pool.ts';
 import type { Checksums } from './checksums.ts';
 import type { LocalFile } from './local-tree.ts';
+import type { ReadBuffers } from './read-buffers.ts';
 
 /** Up to here one read: the bytes stay in memory until they are in the store. */
 export const ONE_READ_BYTES_MAX = 64 * MIB;
@@ -18,6 +19,8 @@ export const ONE_READ_BYTES_MAX = 64 * MIB;
 export interface HashedSource {
   readonly checksums: Checksums;
   readonly source: PutSource;
+  /** The bytes are not needed any more: their memory goes back to where it came from. */
+  readonly release: () => void;
 }
 
 function changed(file: LocalFile): SeekfsError {
@@ -55,12 +58,19 @@ async function readFully(open: DiskFile, file: LocalFile, buffer: Uint8Array, po
   if ((await open.read([buffer], position)) !== buffer.length) throw changed(file);
 }
 
+interface HashDeps {
+  readonly disk: Disk;
+  readonly pool: ChecksumPool;
+  /** For the bytes of files that are read once; undefined: each takes memory of its own. */
+  readonly buffers?: ReadBuffers | undefined;
+}
+
 /**
  * Reads and hashes the file.
  * @throws source_changed, file_not_found, access_denied, interrupted
  */
 export async function hashSource(
-  deps: { readonly disk: Disk; readonly pool: ChecksumPool },
+  deps: HashDeps,
   file: LocalFile,
   options: HashOptions & { readonly pageSizeBytes: number },
 ): Promise<HashedSource> {
@@ -69,14 +79,16 @@ export async function hashSource(
   let isDone = false;
   try {
     const bytes = await withFile(deps.disk, file, (open) =>
-      sizeBytes > ONE_READ_BYTES_MAX ? hashBlocks(open, file, feed, options) : hashWhole(open, file, feed, options),
+      sizeBytes > ONE_READ_BYTES_MAX
+        ? hashBlocks(open, file, feed, options)
+        : hashWhole({ open, file, block: deps.buffers?.take(sizeBytes) ?? new ArrayBuffer(sizeBytes) }, feed, options),
     );
     const checksums = await feed.finish();
     isDone = true;
     const source: PutSource = bytes
       ? { kind: 'bytes', bytes }
       : secondReading(deps.disk, file, checksums, options.pageSizeBytes);
-    return { checksums, source };
+    return { checksums, source, release: () => bytes && deps.buffers?.give(bytes.buffer) };
   } finally {
     if (!isDone) feed.drop();
   }
@@ -87,11 +99,15 @@ interface HashOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-async function hashWhole(open: DiskFile, file: LocalFile, feed: BlockFeed, options: HashOptions): Promise<Uint8Array> {
-  const block = new ArrayBuffer(file.stat.sizeBytes);
-  await readFully(open, file, new Uint8Array(block), 0);
-  options.onBytes?.(block.byteLength);
-  return new Uint8Array(await feed.hash(block, block.byteLength));
+async function hashWhole(
+  { open, file, block }: { open: DiskFile; file: LocalFile; block: ArrayBuffer },
+  feed: BlockFeed,
+  options: HashOptions,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { sizeBytes } = file.stat;
+  await readFully(open, file, new Uint8Array(block, 0, sizeBytes), 0);
+  options.onBytes?.(sizeBytes);
+  return new Uint8Array(await feed.hash(block, sizeBytes), 0, sizeBytes);
 }
 
 async function hashBlocks(open: DiskFile, file: LocalFile, feed: BlockFeed, options: HashOptions): Promise<undefined> {

@@ -18,6 +18,7 @@ import { hashSource, ONE_READ_BYTES_MAX } from './local-source.ts';
 import { walkSources, type LocalFile } from './local-tree.ts';
 import { newEntry } from './new-entry.ts';
 import { pinCurrent } from './pinned.ts';
+import { ReadBuffers } from './read-buffers.ts';
 import { publish, refuseUnsafeStore, type PublishDeps, type PublishReport } from './publisher.ts';
 import type { FileEntry, PinnedVersion } from './types.ts';
 
@@ -108,6 +109,7 @@ class PutRun {
   /** The current version, to ask for objects that it names before sending them again. */
   readonly #base: PinnedVersion | undefined;
   readonly #memory = new Semaphore(BYTES_AT_ONCE);
+  readonly #buffers = new ReadBuffers();
   readonly #entries: EntryList;
   readonly #keys = new Set<string>();
   readonly #seen = new Set<string>();
@@ -195,10 +197,8 @@ class PutRun {
     const releaseMemory = await this.#memory.acquire({ permits: isLarge ? 4 * MIB : Math.max(1, sizeBytes), signal });
     try {
       const { pageSizeBytes, ns } = this.#options;
-      const { checksums, source } = await hashSource({ disk: this.#deps.disk, pool: this.#pool }, file, {
-        pageSizeBytes,
-        signal,
-      });
+      const deps = { disk: this.#deps.disk, pool: this.#pool, buffers: this.#buffers };
+      const { checksums, source, release } = await hashSource(deps, file, { pageSizeBytes, signal });
       const key = contentKey(ns, file.path, hexOf(checksums.hash));
       let sentBytes = 0;
       const object = await putContent(this.#deps.store, {
@@ -212,6 +212,8 @@ class PutRun {
         },
         signal,
       });
+      // What the store refused before it had all of it may still be on its way out.
+      if (!object.isReused) release();
       this.#counts.bytesDone += sizeBytes - sentBytes;
       this.#counts.filesDone += 1;
       this.#isResuming = object.isReused;
