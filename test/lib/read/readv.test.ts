@@ -95,6 +95,44 @@ describe('a cold readv', () => {
     }
   });
 
+  test.each([
+    ['all, in order', 1, 32 * MIB, 0],
+    ['one in ten, shuffled', 10, 32 * MIB, 0],
+    ['one in ten, shuffled, with gaps', 10, 256 * KIB, 24 * KIB],
+  ])('of 1,000 files of 4 KiB in one pack sends as few GETs as there can be (%s)', async (_name, oneIn, max, gap) => {
+    const FILES = 1000;
+    const SIZE = 4 * KIB;
+    const files = Array.from({ length: FILES }, (_, index) => ({
+      path: String(index).padStart(4, '0'),
+      bytes: someBytes(SIZE, index),
+      pageSizeBytes: 64 * KIB,
+    }));
+    const random = seededRandom(5);
+    const chosen = files
+      .map((_, index) => ({ index, at: oneIn === 1 ? index : random.unit() }))
+      .sort((a, b) => a.at - b.at)
+      .map(({ index }) => index)
+      .slice(0, FILES / oneIn);
+    const { store, reader } = readBench({ limits: { rangeCoalesceMaxBytes: max, gapBytesMax: gap } });
+    const version = await publishBytes(store, files, { pack: true });
+    const extents = chosen.map((index) => ({ path: files[index]!.path, off: 0, len: SIZE }));
+    const expected = Buffer.concat(chosen.map((index) => files[index]!.bytes));
+    expect((await collect(reader.readv(version, extents))).equals(expected)).toBe(true);
+    // Each GET as long as it can be: with pieces that no GET may share in part, none does better.
+    let optimum = 0;
+    let start = -Infinity;
+    let end = -Infinity;
+    for (const off of chosen.map((index) => index * SIZE).sort((a, b) => a - b)) {
+      if (off - end > gap || off + SIZE - start > max) {
+        optimum += 1;
+        start = off;
+      }
+      end = off + SIZE;
+    }
+    expect(store.gets.length).toBe(optimum);
+    if (oneIn === 1) expect(optimum).toBeLessThanOrEqual(FILES / 100);
+  });
+
   test('holds its memory within the limit when it is larger than that', async () => {
     const { store, reader, memory } = readBench({ memoryBytes: 4 * MIB });
     const bytes = someBytes(24 * MIB);
