@@ -143,7 +143,7 @@ async function rollForward(
       `version ${version} of ${ns} is there, but is no successor of HEAD (${head ? `v-${head.version}` : 'none'}); remove one of the two`,
     );
   }
-  await swapHead(deps.store, { ns, expected: head, next: { version, digest }, unsafe: deps.unsafePublish }, signal);
+  await announce(deps, { ns, version, digest, expected: head, signal });
 }
 
 /** @returns undefined where another publisher committed this version first */
@@ -260,18 +260,25 @@ async function readBack(deps: PublishDeps, manifest: Commit): Promise<'ours' | '
 /** Moves HEAD to a version that is committed. Where it is past that already, another publisher did it. */
 async function announce(
   deps: PublishDeps,
-  done: { ns: string; version: number; digest: string; expected: HeadState | undefined },
+  done: {
+    ns: string;
+    version: number;
+    digest: string;
+    expected: HeadState | undefined;
+    signal?: AbortSignal | undefined;
+  },
 ): Promise<void> {
+  const { ns, signal } = done;
   let { expected } = done;
   for (let attempt = 1; ; attempt += 1) {
     try {
       const next = { version: done.version, digest: done.digest };
-      if (await swapHead(deps.store, { ns: done.ns, expected, next, unsafe: deps.unsafePublish })) return;
+      if (await swapHead(deps.store, { ns, expected, next, unsafe: deps.unsafePublish }, signal)) return;
     } catch (error) {
       if (!isAmbiguous(error) || attempt >= SEND_ATTEMPTS_MAX) throw error;
-      await backOff(deps, attempt, undefined);
+      await backOff(deps, attempt, signal);
     }
-    expected = await readHead(deps.store, done.ns);
+    expected = await readHead(deps.store, ns, signal);
     if (expected && expected.version >= done.version) return;
   }
 }

@@ -228,6 +228,29 @@ test('a version that is there and no successor of HEAD stops publishing with a c
   await expect(publish(deps, request('b'))).rejects.toMatchObject({ code: 'manifest_invalid' });
 });
 
+test('a HEAD that lags is moved although the store is busy with the same request of others', async () => {
+  const deps = manifestDeps();
+  const request = (path: string): Parameters<typeof publish>[1] => ({
+    ns: 'dev',
+    plan: () => ({ upserts: [entry(path)], removals: [] }),
+  });
+  await publish(deps, request('a'));
+  const lagging = await deps.store.getWhole({ key: headKey('dev'), sizeBytesMax: 1000, purpose: 'meta' });
+  await publish(deps, request('b'));
+  const source = { kind: 'bytes', bytes: lagging.bytes } as const;
+  await deps.store.put({ key: headKey('dev'), source, condition: { kind: 'none' }, durable: false });
+  const inner = deps.store.put.bind(deps.store);
+  let refused = 0;
+  deps.store.put = (put) => {
+    if (put.key !== headKey('dev') || refused === 2) return inner(put);
+    refused += 1;
+    // As S3 answers a conditional PUT that meets another one: 409 ConditionalRequestConflict.
+    return Promise.reject(new SeekfsError('store_unavailable', 'conflicting conditional request'));
+  };
+  expect(await publish(deps, request('c'))).toMatchObject({ published: true, version: 3, fileCount: 3 });
+  expect(refused).toBe(2);
+});
+
 test('an error of the plan publishes nothing and leaves no intent', async () => {
   const deps = manifestDeps();
   const plan = (): never => {
