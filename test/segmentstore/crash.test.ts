@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { systemClock, type Clock } from '../../src/lib/base/clock.ts';
 import { KIB } from '../../src/lib/base/units.ts';
 import { checkSegmentStore } from '../../src/lib/cache/check.ts';
-import { CrashDisk, type CrashKind } from '../support/crash-disk.ts';
+import { CrashDisk } from '../support/crash-disk.ts';
+import type { CrashKind } from '../support/crash-remains.ts';
 import { openTestStore, testPage, type TestPage, type TestStore } from '../support/segment-store.ts';
 import { TestProcesses } from '../support/test-processes.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { CrashDisk, type CrashKind } from './crash-disk.ts';
+import { CrashDisk } from './crash-disk.ts';
+import type { CrashKind } from './crash-remains.ts';
 import { FaultDisk } from './fault-disk.ts';
 
 async function diskWith(names: Record<string, string>): Promise<CrashDisk> {

@@ -2,54 +2,20 @@
 // what is not, dies after the n-th changing operation, and `reopen` gives a disk that a machine might find afterwards.
 // Stricter than POSIX file systems in use: unsynced sectors and names survive in any combination.
 import { dirname } from 'node:path/posix';
-import { seededRandom, type Random } from '../../src/lib/base/random.ts';
+import { seededRandom } from '../../src/lib/base/random.ts';
 import type { Disk, DiskFile, DiskSpace, DiskStat, OpenMode } from '../../src/lib/disk/disk.ts';
+import {
+  remainsOf,
+  resized,
+  type CrashKind,
+  type DirectoryNode,
+  type FileNode,
+  type NameChange,
+  type Node,
+  type TornWrite,
+} from './crash-remains.ts';
 
-/** What a device writes at once or not at all. */
-const SECTOR_BYTES = 512;
 const NAME_BYTES_MAX = 255;
-
-export type CrashKind =
-  /** SIGKILL: all that was done is there; of the operation in flight, any prefix. */
-  | 'kill'
-  /** Power loss: of what was not synced any sectors, sizes and names. */
-  | 'power';
-
-type Change =
-  | { readonly kind: 'write'; readonly position: number; readonly bytes: Buffer }
-  | { readonly kind: 'truncate'; readonly sizeBytes: number };
-
-interface FileNode {
-  readonly kind: 'file';
-  readonly inode: bigint;
-  content: Buffer;
-  sizeBytes: number;
-  /** Content at the last sync, and what was done since. */
-  durable: Buffer;
-  changes: Change[];
-  links: number;
-  changedAt: bigint;
-}
-
-interface DirectoryNode {
-  readonly kind: 'directory';
-  readonly inode: bigint;
-  readonly names: Map<string, Node>;
-  /** Names at the last sync of the directory. */
-  durable: Map<string, Node>;
-  changedAt: bigint;
-}
-
-type Node = FileNode | DirectoryNode;
-
-/** One step of names that a crash keeps whole or not at all: a rename sets one name and clears another. */
-interface NameChange {
-  readonly steps: readonly {
-    readonly directory: DirectoryNode;
-    readonly name: string;
-    readonly node: Node | undefined;
-  }[];
-}
 
 export function diskError(code: string, operation: string, path = ''): NodeJS.ErrnoException {
   return Object.assign(new Error(`${code}: ${operation} ${path}`), { code, syscall: operation });
@@ -70,7 +36,7 @@ export class CrashDisk implements Disk {
   #dead = false;
   #openFiles = 0;
   /** The write in flight when the disk died: a prefix of it may have reached the file. */
-  #torn: { readonly node: FileNode; readonly position: number; readonly bytes: Buffer } | undefined;
+  #torn: TornWrite | undefined;
 
   constructor(options: CrashDiskOptions = {}) {
     this.totalBytes = options.totalBytes ?? 2 ** 40;
@@ -133,51 +99,8 @@ export class CrashDisk implements Disk {
     const remains = new CrashDisk({ totalBytes: this.totalBytes });
     remains.#nextInode = this.#nextInode;
     remains.#clockNs = this.#clockNs + 1_000_000_000n;
-    // Some crashes keep all or nothing of what was unsynced; most are in between.
-    const chance = [0, 0.1, 0.5, 0.9, 1][Math.floor(random.unit() * 5)]!;
-    const names = new Map<DirectoryNode, Map<string, Node>>();
-    const namesOf = (directory: DirectoryNode): Map<string, Node> => {
-      let own = names.get(directory);
-      if (!own) names.set(directory, (own = new Map(kind === 'kill' ? directory.names : directory.durable)));
-      return own;
-    };
-    if (kind === 'power') {
-      for (const { steps } of this.#nameChanges) {
-        if (random.unit() >= chance) continue;
-        for (const { directory, name, node } of steps) {
-          if (node) namesOf(directory).set(name, node);
-          else namesOf(directory).delete(name);
-        }
-      }
-    }
-    const copies = new Map<Node, Node>();
-    const copy = (node: Node): Node => {
-      const known = copies.get(node);
-      if (known) return known;
-      if (node.kind === 'file') {
-        const bytes = kind === 'kill' ? this.#afterKill(node, random) : this.#afterPowerLoss(node, random, chance);
-        const file: FileNode = {
-          ...node,
-          content: bytes,
-          sizeBytes: bytes.length,
-          durable: bytes,
-          changes: [],
-          links: 0,
-        };
-        copies.set(node, file);
-        return file;
-      }
-      const directory: DirectoryNode = { ...node, names: new Map(), durable: new Map() };
-      copies.set(node, directory);
-      for (const [name, child] of namesOf(node)) {
-        const made = copy(child);
-        directory.names.set(name, made);
-        if (made.kind === 'file') made.links += 1;
-      }
-      directory.durable = new Map(directory.names);
-      return directory;
-    };
-    remains.#root = copy(this.#root) as DirectoryNode;
+    const found = { root: this.#root, nameChanges: this.#nameChanges, torn: this.#torn };
+    remains.#root = remainsOf(found, kind, random);
     remains.settle();
     return remains;
   }
@@ -188,39 +111,6 @@ export class CrashDisk implements Disk {
     const copy = this.reopen(0, 'kill');
     this.#dead = dead;
     return copy;
-  }
-
-  #afterKill(node: FileNode, random: Random): Buffer {
-    const bytes = Buffer.from(node.content.subarray(0, node.sizeBytes));
-    if (this.#torn?.node !== node) return bytes;
-    const kept = Math.floor(random.unit() * (this.#torn.bytes.length + 1));
-    return overwrite(bytes, this.#torn.position, this.#torn.bytes.subarray(0, kept));
-  }
-
-  #afterPowerLoss(node: FileNode, random: Random, chance: number): Buffer {
-    let bytes: Buffer = Buffer.from(node.durable);
-    const changes: Change[] = [...node.changes];
-    if (this.#torn?.node === node) {
-      const kept = Math.floor(random.unit() * (this.#torn.bytes.length + 1));
-      changes.push({ kind: 'write', position: this.#torn.position, bytes: this.#torn.bytes.subarray(0, kept) });
-    }
-    // Delayed allocation: a size may be durable whose bytes are not, they read as zeros then.
-    const sizeFirst = random.unit() < 0.5;
-    for (const change of changes) {
-      if (change.kind === 'truncate') {
-        if (random.unit() < chance) bytes = resized(bytes, change.sizeBytes);
-        continue;
-      }
-      const { position } = change;
-      if (sizeFirst && random.unit() < chance)
-        bytes = resized(bytes, Math.max(bytes.length, position + change.bytes.length));
-      for (let at = 0; at < change.bytes.length;) {
-        const end = Math.min(change.bytes.length, at + SECTOR_BYTES - ((position + at) % SECTOR_BYTES));
-        if (random.unit() < chance) bytes = overwrite(bytes, position + at, change.bytes.subarray(at, end));
-        at = end;
-      }
-    }
-    return bytes;
   }
 
   // --- Disk
@@ -489,20 +379,6 @@ export class CrashDisk implements Disk {
 
 function partsOf(path: string): string[] {
   return path.split('/').filter((part) => part !== '' && part !== '.');
-}
-
-function resized(bytes: Buffer, sizeBytes: number): Buffer {
-  const result = Buffer.alloc(sizeBytes);
-  bytes.copy(result);
-  return result;
-}
-
-function overwrite(bytes: Buffer, position: number, written: Buffer): Buffer {
-  if (written.length === 0) return bytes;
-  const end = position + written.length;
-  const result = end > bytes.length ? resized(bytes, end) : bytes;
-  written.copy(result, position);
-  return result;
 }
 
 function statOf(node: Node): DiskStat {

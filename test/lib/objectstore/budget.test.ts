@@ -4,7 +4,8 @@ import { Metrics } from '../../../src/lib/base/metrics.ts';
 import { BudgetedObjectStore } from '../../../src/lib/objectstore/budget.ts';
 import { GetGate } from '../../../src/lib/objectstore/get-gate.ts';
 import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
-import { describeObjectStore, getRangeBytes } from '../../support/object-store-conformance.ts';
+import { describeObjectStore } from '../../support/object-store-conformance.ts';
+import { getRangeBytes } from '../../support/store-bytes.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { ScriptedStore } from '../../support/scripted-store.ts';
 

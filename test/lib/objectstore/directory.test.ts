@@ -8,7 +8,8 @@ import type { Disk, DiskFile } from '../../../src/lib/disk/disk.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { DirectoryObjectStore } from '../../../src/lib/objectstore/directory.ts';
 import { compileForNode } from '../../support/compiled.ts';
-import { describeObjectStore, getRangeBytes, listAll, patternSource } from '../../support/object-store-conformance.ts';
+import { describeObjectStore } from '../../support/object-store-conformance.ts';
+import { getRangeBytes, listAll, patternSource } from '../../support/store-bytes.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 const open = async (): Promise<DirectoryObjectStore> =>

@@ -11,7 +11,8 @@ import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
 import type { GetRangeRequest, ObjectHead, RangeSink } from '../../../src/lib/objectstore/object-store.ts';
 import { FaultyS3 } from '../../support/faulty-s3.ts';
 import { manualClock } from '../../support/manual-clock.ts';
-import { describeObjectStore, getRangeBytes } from '../../support/object-store-conformance.ts';
+import { describeObjectStore } from '../../support/object-store-conformance.ts';
+import { getRangeBytes } from '../../support/store-bytes.ts';
 
 const BYTES = Buffer.from('the right bytes');
 const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Metrics } from '../../../src/lib/base/metrics.ts';
 import { openObjectStore } from '../../../src/lib/objectstore/open-object-store.ts';
-import { describeObjectStore, getRangeBytes, listAll } from '../../support/object-store-conformance.ts';
+import { describeObjectStore } from '../../support/object-store-conformance.ts';
+import { getRangeBytes, listAll } from '../../support/store-bytes.ts';
 import { freshBucket, peerOptions, s3Peer } from '../../support/peers.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 

@@ -6,13 +6,8 @@ import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
 import type { PutCondition } from '../../../src/lib/objectstore/object-store.ts';
 import { RetryingObjectStore } from '../../../src/lib/objectstore/retry.ts';
 import { retryDelayMs, withRetries, type RetryPolicy } from '../../../src/lib/objectstore/retry-policy.ts';
-import {
-  describeObjectStore,
-  getRangeBytes,
-  listAll,
-  patternBytes,
-  patternSource,
-} from '../../support/object-store-conformance.ts';
+import { describeObjectStore } from '../../support/object-store-conformance.ts';
+import { getRangeBytes, listAll, patternBytes, patternSource } from '../../support/store-bytes.ts';
 import { ScriptedStore, type Fault } from '../../support/scripted-store.ts';
 
 /** Sleeps take no time here; what they would have taken is noted. */

@@ -8,7 +8,7 @@ import { seededRandom } from '../../../src/lib/base/random.ts';
 import type { ObjectStore } from '../../../src/lib/objectstore/object-store.ts';
 import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
 import { FaultyS3 } from '../../support/faulty-s3.ts';
-import { getRangeBytes } from '../../support/object-store-conformance.ts';
+import { getRangeBytes } from '../../support/store-bytes.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 const RANGE = { off: 2, len: 5 };

@@ -10,7 +10,7 @@ import type { S3Options } from '../../../src/lib/objectstore/s3-options.ts';
 import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
 import { OPENSSL, selfSigned } from '../../support/certificate.ts';
 import { FaultyS3, type Fault } from '../../support/faulty-s3.ts';
-import { getRangeBytes, listAll, patternBytes } from '../../support/object-store-conformance.ts';
+import { getRangeBytes, listAll, patternBytes } from '../../support/store-bytes.ts';
 
 const SIZE_BYTES = 500 * KIB;
 const RANGE = { off: 1000, len: 300 * KIB };

@@ -11,7 +11,7 @@ import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
 import { OPENSSL, selfSigned } from '../../support/certificate.ts';
 import { ConnectProxy } from '../../support/connect-proxy.ts';
 import { FaultyS3 } from '../../support/faulty-s3.ts';
-import { getRangeBytes, listAll, patternBytes } from '../../support/object-store-conformance.ts';
+import { getRangeBytes, listAll, patternBytes } from '../../support/store-bytes.ts';
 
 const SIZE_BYTES = 300 * KIB;
 const RANGE = { off: 1000, len: 200 * KIB };
