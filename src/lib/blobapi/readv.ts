@@ -2,6 +2,7 @@
 // the rest. Extents are planned together by the reader; framed ones that fail are asked for again one by one.
 import { clipRange } from '../base/byte-range.ts';
 import { SeekfsError } from '../base/errors.ts';
+import { andThen, type MaybePromise } from '../base/maybe-promise.ts';
 import type { MemoryGovernor, Slab } from '../base/memory.ts';
 import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
 import type { Extent, Reader } from '../read/reader.ts';
@@ -9,6 +10,7 @@ import type { Activity } from './activity.ts';
 import { publicError } from './answer-error.ts';
 import type { Exchange } from './exchange.ts';
 import { encodeFrameHead, FRAMES_CONTENT_TYPE } from './frames.ts';
+import { packCached } from './packing.ts';
 import { Refusal } from './refusal.ts';
 
 export interface ReadvContext {
@@ -16,6 +18,7 @@ export interface ReadvContext {
   readonly version: PinnedVersion;
   readonly responseBytesMax: number;
   readonly held: HeldAllowance;
+  readonly memory: MemoryGovernor;
   readonly activity: Activity;
 }
 
@@ -48,9 +51,11 @@ interface Found {
   readonly extent: Extent;
 }
 
-async function find(version: PinnedVersion, extent: Extent, index: number): Promise<Found> {
-  const entry = await version.lookup(extent.path);
-  return { index, entry, extent: { path: extent.path, ...clipRange(extent, entry.sizeBytes) } };
+function find(version: PinnedVersion, extent: Extent, index: number): MaybePromise<Found> {
+  return andThen(version.lookup(extent.path), (entry) => {
+    const { off, len } = clipRange(extent, entry.sizeBytes);
+    return { index, entry, extent: { path: extent.path, off, len } };
+  });
 }
 
 /** @throws usage (413), path_not_found, range_not_satisfiable, and what `readv` of the reader throws */
@@ -60,18 +65,20 @@ export async function answerReadv(
   context: ReadvContext,
 ): Promise<void> {
   const { reader, version, responseBytesMax } = context;
-  const found: Extent[] = [];
+  const found: Found[] = [];
   let totalBytes = 0;
-  for (const [index, extent] of extents.entries()) {
-    found.push((await find(version, extent, index)).extent);
-    totalBytes += found.at(-1)!.len;
+  for (const [index, asked] of extents.entries()) {
+    const promised = find(version, asked, index);
+    const one = promised instanceof Promise ? await promised : promised;
+    found.push(one);
+    totalBytes += one.extent.len;
     if (totalBytes > responseBytesMax) {
       throw new Refusal('usage', `the extents are over ${responseBytesMax} bytes; ask for fewer, or for frames`, {
         status: 413,
       });
     }
   }
-  for (const { path, len } of found) context.activity.note(version.ns, path, len);
+  for (const { extent } of found) context.activity.note(version.ns, extent.path, extent.len);
   const sendHead = (): void =>
     exchange.head(200, [
       'Content-Type',
@@ -87,7 +94,19 @@ export async function answerReadv(
     return;
   }
   let restBytes = totalBytes;
-  for await (const slab of reader.readv(version, found, { signal: exchange.signal })) {
+  let next = 0;
+  for (;;) {
+    const { slab, end } = packCached(context, found, next);
+    next = end;
+    if (!slab) break;
+    if (restBytes === totalBytes) sendHead();
+    restBytes -= slab.bytes.length;
+    const wait = exchange.send(slab, restBytes === 0);
+    if (wait) await wait;
+    if (restBytes === 0) return;
+  }
+  const rest = found.slice(next).map(({ extent }) => extent);
+  for await (const slab of reader.readv(version, rest, { signal: exchange.signal })) {
     if (restBytes === totalBytes) sendHead();
     restBytes -= slab.bytes.length;
     if (restBytes < 0) {
@@ -110,7 +129,11 @@ export async function answerFrames(
   const { version } = context;
   const outcomes: (Found | { readonly index: number; readonly error: unknown })[] = [];
   for (const [index, extent] of extents.entries()) {
-    outcomes.push(await find(version, extent, index).catch((error: unknown) => ({ index, error })));
+    try {
+      outcomes.push(await find(version, extent, index));
+    } catch (error) {
+      outcomes.push({ index, error });
+    }
   }
   exchange.head(200, ['Content-Type', FRAMES_CONTENT_TYPE, 'X-Seekfs-Version', String(version.version)]);
   for (const outcome of outcomes) {

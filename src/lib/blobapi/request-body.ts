@@ -7,6 +7,8 @@ import type { Extent } from '../read/reader.ts';
 import { badParameter } from './query.ts';
 import { Refusal } from './refusal.ts';
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
+
 function tooLarge(message: string): Refusal {
   return new Refusal('usage', message, { status: 413, headers: { Connection: 'close' } });
 }
@@ -33,7 +35,7 @@ export async function readJsonBody(request: IncomingMessage, bodyBytesMax: numbe
   }
   if (bytes === 0) throw new SeekfsError('usage', 'the body is missing; send JSON');
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks)));
+    return JSON.parse(UTF8.decode(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)));
   } catch (error) {
     throw new SeekfsError('usage', `the body is no JSON: ${(error as Error).message.slice(0, 100)}`);
   }

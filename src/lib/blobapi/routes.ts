@@ -2,6 +2,7 @@
 import { findFile } from '../manifest/find-file.ts';
 import { fileOfKey } from '../manifest/key-layout.ts';
 import { encodePrometheus, sumSamples, PROMETHEUS_CONTENT_TYPE } from '../base/prometheus.ts';
+import type { MemoryGovernor } from '../base/memory.ts';
 import type { Reader } from '../read/reader.ts';
 import { SeekfsError } from '../base/errors.ts';
 import { andThen, lastly, type MaybePromise } from '../base/maybe-promise.ts';
@@ -33,6 +34,7 @@ export interface Service {
   /** Without a promise once it is open. */
   readonly reader: () => MaybePromise<Reader>;
   readonly held: HeldAllowance;
+  readonly memory: MemoryGovernor;
   readonly readiness: Readiness;
   /** Of this process and its siblings. */
   readonly hints: HintQueue;
@@ -75,7 +77,7 @@ function blob(exchange: Exchange, query: Query, service: Service): MaybePromise<
 }
 
 async function readv(exchange: Exchange, query: Query, service: Service): Promise<void> {
-  const { limits, held } = service;
+  const { limits, held, memory } = service;
   const extents = parseExtents(await readJsonBody(exchange.request, limits.bodyBytesMax), limits.extentsMax);
   const isFramed = (exchange.request.headers.accept ?? '').includes(FRAMES_CONTENT_TYPE);
   await withVersion(exchange, query, service, async ({ pinned: version }) => {
@@ -84,6 +86,7 @@ async function readv(exchange: Exchange, query: Query, service: Service): Promis
       version,
       responseBytesMax: limits.responseBytesMax,
       held,
+      memory,
       activity: service.activity,
     };
     await (isFramed ? answerFrames : answerReadv)(exchange, extents, context);

@@ -156,6 +156,7 @@ class BlobApi implements BlobServer {
       }),
       reader: () => this.#reader ?? this.#openReader(),
       held: new HeldAllowance(memory),
+      memory,
       readiness: new Readiness((signal) => deps.readiness(signal), clock),
       hints: new HintQueue({ reader: () => deps.reader(), metrics, log, clock }),
       activity: new Activity(),
