@@ -177,7 +177,7 @@ describe('bad input', () => {
     ['/blob?ns=dev&path=%ff', '"path" is not percent-encoded UTF-8'],
     ['/blob?ns=dev&path=%', '"path" is not percent-encoded UTF-8'],
     ['/blob?ns=dev&path=a.bin&version=0', '"version" is 0'],
-    ['/blob?ns=dev&path=a.bin&hash=abc', '"hash" is not sha256'],
+    ['/blob?ns=dev&path=a.bin&hash=abc', '"hash" is not 64 lower-case hex digits'],
     ['/ls?ns=dev&limit=0', '"limit" is 0'],
     ['/healthz?x=1', '"x" is not known'],
   ])('%s is 400', async (target, message) => {
