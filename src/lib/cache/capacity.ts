@@ -102,7 +102,7 @@ export class CapacityGuard {
   /** Are the bounds kept, all reservations of all writers counted? */
   async holds(purpose: Purpose): Promise<boolean> {
     await this.#options.set.refreshAnew();
-    return this.#options.set.boundBytes <= this.#boundFor(purpose);
+    return (await this.roomBytes(purpose)) >= 0;
   }
 
   /** Eviction must be able to write what it keeps before it removes the rest: one segment is kept free for it. */

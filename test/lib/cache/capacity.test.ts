@@ -61,4 +61,7 @@ test('the space that is left to others bounds it too, less what open segments wi
   expect(await none.reserve(RECORD, 'insert')).toBeUndefined();
   const promised = await guard({ freeBytes: 103 * MIB, reservedBytes: 3 * MIB });
   expect(await promised.reserve(RECORD, 'insert')).toBeUndefined();
+  // As two writers find that reserved at once.
+  expect(await (await guard({ freeBytes: 103 * MIB, reservedBytes: 3 * MIB })).holds('insert')).toBe(true);
+  expect(await (await guard({ freeBytes: 103 * MIB, reservedBytes: 4 * MIB })).holds('insert')).toBe(false);
 });

@@ -5,10 +5,10 @@ const BLOCK = 16_384;
 
 test('only short reads of blocks that were read before are done at once', () => {
   const inline = new InlineReads({ monotonicMs: () => 0 });
-  const readBefore = Uint8Array.from([0, 1, 1, 0, 1, 1, 1, 1, 1]);
+  const readBefore = Uint8Array.from([0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
   const allows = (first: number, count: number): boolean =>
     inline.allows(readBefore, { first, count, bytes: count * BLOCK });
-  expect([allows(1, 2), allows(0, 2), allows(2, 2), allows(4, 4), allows(4, 5)]).toEqual([
+  expect([allows(1, 2), allows(0, 2), allows(2, 2), allows(4, 8), allows(4, 9)]).toEqual([
     true,
     false,
     false,
@@ -19,7 +19,8 @@ test('only short reads of blocks that were read before are done at once', () => 
 
 test('one that took long stops them for a while, longer each time, until many were quick', () => {
   let nowMs = 0;
-  const inline = new InlineReads({ monotonicMs: () => nowMs });
+  let diskBlocks = 0;
+  const inline = new InlineReads({ monotonicMs: () => nowMs }, () => (diskBlocks += 32));
   const allowed = (): boolean => inline.allows(Uint8Array.from([1]), { first: 0, count: 1, bytes: BLOCK });
   const readIn = (ms: number): void => inline.run(() => void (nowMs += ms));
   /** How long they are not done from now on. */
@@ -32,9 +33,39 @@ test('one that took long stops them for a while, longer each time, until many we
   expect(pauseMs()).toBe(0);
   const pauses = Array.from({ length: 9 }, () => (readIn(5), pauseMs()));
   expect(pauses).toEqual([10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
-  for (let count = 0; count < 1000; count += 1) readIn(2 ** -6);
+  for (let count = 0; count <= 1000; count += 1) readIn(2 ** -6);
   readIn(5);
   expect(pauseMs()).toBe(10);
+});
+
+test('one that took long while no disk was read stops nothing, as long as most are quick', () => {
+  let nowMs = 0;
+  let diskBlocks = 7;
+  const inline = new InlineReads({ monotonicMs: () => nowMs }, () => diskBlocks);
+  const stopsAfter = (ms: number): boolean => {
+    inline.run(() => void (nowMs += ms));
+    return !inline.allows(Uint8Array.from([1]), { first: 0, count: 1, bytes: BLOCK });
+  };
+  const quick = (count: number): void => {
+    expect(Array.from({ length: count }, () => stopsAfter(2 ** -6))).not.toContain(true);
+  };
+  // How many blocks there were before is not known yet.
+  expect(stopsAfter(5)).toBe(true);
+  nowMs += 1000;
+  for (let round = 0; round < 100; round += 1) {
+    quick(64);
+    expect(stopsAfter(5)).toBe(false);
+  }
+  quick(63);
+  expect(stopsAfter(5)).toBe(true);
+  nowMs += 1000;
+  quick(10_000);
+  const slow = Array.from({ length: 16 }, () => stopsAfter(5));
+  expect(slow).toEqual([...Array.from({ length: 15 }, () => false), true]);
+  nowMs += 1000;
+  quick(10_000);
+  diskBlocks += 32;
+  expect(stopsAfter(5)).toBe(true);
 });
 
 test('one that fails is as slow as it was', () => {
