@@ -1,5 +1,5 @@
 // The Disk over node:fs.
-import { constants, read, readSync, readv, readvSync } from 'node:fs';
+import { constants, read, readv, readvSync } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import { makeDirectory } from './make-directory.ts';
 import type { Disk, DiskFile, DiskSpace, DiskStat, OpenMode } from './disk.ts';
@@ -53,14 +53,6 @@ export function remainder(buffers: readonly Uint8Array[], done: number): Uint8Ar
   return left;
 }
 
-/** One buffer without `readv`: 16 KiB from memory then take 3 µs, not 6. */
-function readOnceNow(fd: number, buffers: readonly Uint8Array[], position: number): number {
-  const [first] = buffers;
-  return buffers.length === 1
-    ? readSync(fd, first!, 0, first!.byteLength, position)
-    : readvSync(fd, buffers.slice(0, VECTORS_MAX), position);
-}
-
 class NodeFile implements DiskFile {
   readonly #handle: FileHandle;
   #reads = 0;
@@ -86,7 +78,7 @@ class NodeFile implements DiskFile {
     let done = 0;
     while (done < wanted) {
       const left = done === 0 ? buffers : remainder(buffers, done);
-      const bytesRead = readOnceNow(this.#openFd(), left, position + done);
+      const bytesRead = readvSync(this.#openFd(), left.slice(0, VECTORS_MAX), position + done);
       if (bytesRead === 0) break;
       done += bytesRead;
     }
