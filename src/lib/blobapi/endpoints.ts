@@ -17,7 +17,7 @@ export const PARAMETERS = {
   },
   version: {
     type: 'string',
-    about: 'version: 3, or 3@sha256:<64 hex digits> of its manifest; default: the current one',
+    about: 'version: 3, v-3 or 3@sha256:<64 hex digits> of its manifest; default: the current one',
   },
   prefix: { type: 'string', about: 'prefix of paths' },
   start_after: { type: 'string', about: 'list paths after this one only' },

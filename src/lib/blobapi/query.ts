@@ -65,12 +65,12 @@ export class Query {
     return value === undefined ? undefined : parseCount(value, name);
   }
 
-  /** `version=3` or `version=3@sha256:…`; absent: the current one. */
+  /** `version=3`, `v3`, `v-3` (as HEAD and `manifest head --short` have it), `3@sha256:…`; absent: the current one. */
   version(): VersionSelector {
     const value = this.optional('version');
     if (value === undefined) return HEAD;
-    const match = /^(\d+)(?:@(sha256:[0-9a-f]{64}))?$/.exec(value);
-    if (!match) throw badParameter('version', `is "${value.slice(0, 80)}"; write 3 or 3@sha256:<64 hex digits>`);
+    const match = /^(?:v-?)?(\d+)(?:@(sha256:[0-9a-f]{64}))?$/.exec(value);
+    if (!match) throw badParameter('version', `is "${value.slice(0, 80)}"; write 3, v-3 or 3@sha256:<64 hex digits>`);
     const version = parseCount(match[1]!, 'version');
     if (version === 0) throw badParameter('version', 'is 0; versions count from 1');
     return { kind: 'version', version, digest: match[2] };

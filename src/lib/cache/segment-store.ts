@@ -33,6 +33,7 @@ const ATTEMPTS_MAX = 4;
 /** How soon after one listing of the directory a miss may cause the next. */
 const REFRESH_INTERVAL_MS = 200;
 
+/** How old a listing may be while every read finds what it wants. */
 const STALE_MS = 5000;
 
 interface PageRange {

@@ -24,7 +24,19 @@ const BAD: Readonly<Partial<Record<ParameterName, readonly string[]>>> = {
   off: [...NUMBERS, '9'.repeat(400)],
   len: [...NUMBERS, '9'.repeat(400)],
   limit: [...NUMBERS, '9'.repeat(400)],
-  version: [...NUMBERS, '0', 'v1', 'head', '1@', '1@sha256:00', `1@sha256:${'G'.repeat(64)}`, '9'.repeat(400)],
+  version: [
+    ...NUMBERS,
+    '0',
+    'v',
+    'v-0',
+    'v--1',
+    'V1',
+    'head',
+    '1@',
+    '1@sha256:00',
+    `1@sha256:${'G'.repeat(64)}`,
+    '9'.repeat(400),
+  ],
   hash: ['x', '0', 'sha256:', `sha256:${'0'.repeat(63)}`, `sha256:${'A'.repeat(64)}`, `md5:${'0'.repeat(64)}`],
 };
 
@@ -103,4 +115,8 @@ test('endpoints without parameters take none', async () => {
   for (const name of names.filter((each) => ENDPOINTS[each].parameters.length === 0)) {
     expect(await statusOf(name, ['ns=dev']), name).toEqual([400, 'ns']);
   }
+});
+
+test.each(['1', 'v1', 'v-1'])('version=%s is version 1, as the command line has it', async (version) => {
+  expect(await statusOf('blob', ['ns=dev', `path=${GOOD['path']}`, `version=${version}`])).toEqual([200, undefined]);
 });
