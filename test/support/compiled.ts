@@ -7,6 +7,13 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll } from 'vitest';
 
+const made: string[] = [];
+
+// When the file is loaded: a hook that is given later, in a test, is passed over.
+afterAll(async () => {
+  for (const path of made.splice(0)) await rm(path, { recursive: true, force: true });
+});
+
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
@@ -17,7 +24,7 @@ export async function compileForNode(entries: readonly string[]): Promise<string
   const cache = join(root, 'node_modules', '.cache');
   await mkdir(cache, { recursive: true });
   const outDir = await mkdtemp(join(cache, 'seekfs-test-'));
-  afterAll(() => rm(outDir, { recursive: true, force: true }));
+  made.push(outDir);
   const flags =
     '--ignoreConfig --noCheck --noEmit false --target es2023 --lib es2023 --module nodenext --moduleResolution nodenext --types node --rewriteRelativeImportExtensions --skipLibCheck';
   await promisify(execFile)(

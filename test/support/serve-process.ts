@@ -16,6 +16,8 @@ function environment(directory: string): NodeJS.ProcessEnv {
     HOME: directory,
     SEEKFS_STORE: `file://${join(directory, 'store')}`,
     SEEKFS_CACHE: join(directory, 'cache'),
+    // How full the machine is must not decide what a test sees.
+    SEEKFS_FREE_RESERVE_GIB: '0',
   };
 }
 

@@ -199,8 +199,8 @@ export class SegmentStore {
     const { retention, queue, set, metrics, quotaBytes } = this.#parts;
     const { page } = run;
     if (!isCacheable(page)) return false;
-    // A page that is there in part was admitted before.
-    if (this.#records(page).length === 0) {
+    // A page that is there in part was admitted before; one that is too large for the cache is none of the policy's.
+    if (this.#records(page).length === 0 && !queue.isTooLarge(run)) {
       const full = !queue.hasRoomFor(run) || set.namespaceBytes(page.ns) + page.len > quotaBytes;
       if (retention.admit(page, { full, residentPages: set.index.count }) === 'decline') {
         metrics.add('seekfs_l2_declined_total', 1, { reason: 'policy' });

@@ -76,10 +76,10 @@ export class WriteQueue {
 
   /** Takes the run, retaining it until it is written or given up and calling `onWritten` then, or declines it. */
   offer(run: VerifiedRun, options: OfferOptions = {}): boolean {
-    const { metrics, capacity } = this.#parts;
+    const { metrics } = this.#parts;
     const isStalled = this.#stalled && !options.patient;
     const isPaused = this.#isPaused() && !(options.patient && this.#isWorthWaiting());
-    if (this.#closed || isStalled || isPaused || run.bytes > capacity.recordBytesMax) {
+    if (this.#closed || isStalled || isPaused || this.isTooLarge(run)) {
       const reason = isStalled ? 'stalled' : isPaused ? this.#pausedFor : 'size';
       metrics.add('seekfs_l2_declined_total', 1, { reason });
       return false;
@@ -88,6 +88,11 @@ export class WriteQueue {
     this.#queuedBytes += this.#roomFor(run);
     this.#working ??= this.#work();
     return true;
+  }
+
+  /** Is the cache too small for the run, however much of it is free? */
+  isTooLarge(run: VerifiedRun): boolean {
+    return run.bytes > this.#parts.capacity.recordBytesMax;
   }
 
   /** Is there room for the run, after all that waits, without an eviction? */

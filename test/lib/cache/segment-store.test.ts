@@ -40,6 +40,13 @@ describe('a segmentstore', () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
+  test('refuses a page that is too large for it as that, and not as one that retention passed over', async () => {
+    const l2 = await open({ capacityBytes: 64 * 1024, policyOf: () => 'retain' });
+    await l2.put(testPage({ len: 20_000 }));
+    const declined = (reason: string): number => l2.metrics.get('seekfs_l2_declined_total', { reason });
+    expect([declined('size'), declined('policy')]).toEqual([1, 0]);
+  });
+
   test('gives back what was put, whole and in part, now and after a reopen', async () => {
     const page = testPage({ len: 3 * GRANULE_BYTES + 777 });
     const ranges = [
