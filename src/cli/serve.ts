@@ -10,6 +10,7 @@ import type { BlobApiDeps } from '../lib/blobapi/deps.ts';
 import { splitOrigins } from '../lib/blobapi/cors.ts';
 import { limitsOf } from '../lib/blobapi/limits.ts';
 import { refuseOpenAddress, startServer, type Credentials, type ServerOptions } from '../lib/blobapi/server.ts';
+import { remainsOf, type Snapshot } from '../lib/blobapi/snapshot.ts';
 import { readTokens } from '../lib/blobapi/tokens.ts';
 import { isWorker, runWorkers } from '../lib/blobapi/workers.ts';
 import { nodeDisk } from '../lib/disk/node-disk.ts';
@@ -154,6 +155,7 @@ async function superviseWorkers(session: Session, flags: ServeFlags): Promise<nu
     exec: process.argv[1]!,
     args: process.argv.slice(2),
     log: jsonLogger(logLevelOf(session)),
+    remainsOf: (answers) => remainsOf(answers as Snapshot[]),
     signal,
     drainMsMax: flags.drain + GRACE_MS,
     onListening: (port) => {

@@ -71,7 +71,21 @@ test('what a hint to one of them fetched, the other reads without a GET', async 
   expect(await metricOf(serve.url, 'seekfs_store_gets_total', 2)).toBe(gets);
 });
 
-test('while one stands still the other answers, and /metrics says that its counts are missing', async () => {
+test('what a worker counted stays counted when it dies', async () => {
+  const workers = await bothWorkers();
+  for (const worker of workers) await worker(range(0, BYTES.length));
+  const served = await metricOf(serve.url, 'seekfs_http_sent_bytes_total', 2);
+  expect(served).toBeGreaterThanOrEqual(2 * BYTES.length);
+  process.kill(serve.workers()[0]!, 'SIGKILL');
+  // Until another has taken its place and answered, and after that.
+  await until(async () => {
+    const now = await metricOf(serve.url, 'seekfs_http_sent_bytes_total').catch(() => undefined);
+    if (now !== undefined) expect(now).toBeGreaterThanOrEqual(served);
+    return serve.workers().length === 2 && (await metricOf(serve.url, 'seekfs_workers').catch(() => 0)) === 2;
+  });
+});
+
+test('while one stands still the other answers, and /metrics says that one is missing', async () => {
   const workers = await bothWorkers();
   const pids = serve.workers();
   process.kill(pids[0]!, 'SIGSTOP');

@@ -66,7 +66,10 @@ export const METRIC_TABLE = {
     buckets: SECONDS,
   }),
   seekfs_http_sent_bytes_total: row('counter', 'bytes of answers’ bodies that were handed to the network'),
-  seekfs_workers: row('gauge', 'workers whose counts are in this answer: fewer than there are while one stands still'),
+  seekfs_workers: row(
+    'gauge',
+    'workers that have answered: of one that died or stands still, what it had counted at its last answer is added',
+  ),
   seekfs_http_active_requests: row('gauge', 'requests that are being answered'),
   seekfs_http_connections: row('gauge', 'open connections'),
   seekfs_http_refused_total: row('counter', 'requests refused at a limit or for want of a token, by reason', {

@@ -1,5 +1,6 @@
 // What one worker knows, as plain JSON that crosses between processes: for /metrics, /advisor and the status page.
-import type { MetricSample } from '../base/metrics.ts';
+import { METRIC_TABLE, type MetricSample } from '../base/metrics.ts';
+import { sumSamples } from '../base/prometheus.ts';
 import type { RecentError } from './accounting.ts';
 import type { FileActivity } from './activity.ts';
 
@@ -19,4 +20,10 @@ export interface Snapshot {
   readonly errors: readonly RecentError[];
   /** Current versions that were asked for. */
   readonly versions: readonly OpenVersion[];
+}
+
+/** What stays of workers that have died: what they counted. Gauges, errors and versions went with them. */
+export function remainsOf(snapshots: readonly Snapshot[]): Snapshot {
+  const counted = snapshots.map(({ samples }) => samples.filter(({ name }) => METRIC_TABLE[name].kind !== 'gauge'));
+  return { samples: sumSamples(counted), activity: [], errors: [], versions: [] };
 }

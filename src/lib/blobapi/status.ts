@@ -92,7 +92,7 @@ export async function statusOf(snapshots: readonly Snapshot[], deps: StatusDeps)
   const errors = snapshots.flatMap((snapshot) => snapshot.errors).sort((a, b) => b.atMs - a.atMs);
   return {
     at_ms: deps.nowMs(),
-    workers: snapshots.length,
+    workers: of('seekfs_workers'),
     store: bounds.store,
     cache: bounds.cache ?? null,
     started_s: of('seekfs_process_start_time_seconds'),

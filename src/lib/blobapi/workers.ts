@@ -10,7 +10,7 @@ interface ToWorker {
 }
 type ToPrimary = { readonly kind: 'collect' | 'answer'; readonly id: number; readonly answer: unknown };
 
-/** A sibling that does not answer in this time is left out. */
+/** Of a sibling that does not answer in this time only what remains of its last answer is given. */
 const COLLECT_MS_MAX = 1000;
 const RESPAWN_MS_MIN = 100;
 const RESPAWN_MS_MAX = 5000;
@@ -23,6 +23,8 @@ export interface WorkersOptions {
   readonly exec: string;
   readonly args: readonly string[];
   readonly log: Logger;
+  /** What stays of the last answers of workers that are dead or stand still: one answer for all of them. */
+  readonly remainsOf: (answers: readonly unknown[]) => unknown;
   /** Called once, when all of them listen. */
   readonly onListening: (port: number) => void;
   /** Aborted: the workers drain, for at most `drainMsMax`, and the run ends. */
@@ -41,11 +43,19 @@ export function runWorkers(options: WorkersOptions): Workers {
   return { ended: supervisor.run(), reload: () => supervisor.signal('SIGHUP') };
 }
 
+interface Collection {
+  readonly waitsFor: Set<Worker>;
+  readonly finish: () => void;
+}
+
 class Supervisor {
   readonly #options: WorkersOptions;
   readonly #workers = new Set<Worker>();
   readonly #listening = new Set<Worker>();
-  readonly #collections = new Map<number, (answer: unknown) => void>();
+  readonly #collections = new Map<number, Collection>();
+  readonly #lastAnswers = new Map<Worker, unknown>();
+  /** Of the dead: counters must never go back, or whoever reads them takes it for a new beginning. */
+  #remains: unknown[] = [];
   #hasListened = false;
   #stopping = false;
   #quickDeaths = 0;
@@ -101,6 +111,7 @@ class Supervisor {
   #onExit(worker: Worker, death: { status: number | null; signal: string | null; livedMs: number }): void {
     this.#workers.delete(worker);
     const didListen = this.#listening.delete(worker);
+    this.#bury(worker);
     if (this.#stopping) {
       if (this.#workers.size === 0) this.#end(0);
       return;
@@ -126,26 +137,36 @@ class Supervisor {
     }, delayMs);
   }
 
+  #bury(worker: Worker): void {
+    const last = this.#lastAnswers.get(worker);
+    if (last !== undefined) this.#remains = [this.#options.remainsOf([...this.#remains, last])];
+    this.#lastAnswers.delete(worker);
+    for (const collection of this.#collections.values()) answered(collection, worker);
+  }
+
   #onMessage(worker: Worker, message: ToPrimary): void {
-    if (message.kind === 'answer') this.#collections.get(message.id)?.(message.answer);
-    else if (message.kind === 'collect') this.#collect(worker, message.id);
+    if (message.kind === 'answer') {
+      this.#lastAnswers.set(worker, message.answer);
+      const collection = this.#collections.get(message.id);
+      if (collection) answered(collection, worker);
+    } else if (message.kind === 'collect') this.#collect(worker, message.id);
   }
 
   /** Asks every worker and gives all answers to the one that wanted them. */
   #collect(asker: Worker, askerId: number): void {
     const id = (this.#lastId += 1);
-    const answers: unknown[] = [];
-    const wanted = this.#listening.size;
+    const waitsFor = new Set(this.#listening);
     const finish = (): void => {
       clearTimeout(late);
       this.#collections.delete(id);
+      const silent = [...waitsFor].flatMap((worker) => this.#lastAnswers.get(worker) ?? []);
+      const fresh = [...this.#lastAnswers].filter(([worker]) => !waitsFor.has(worker)).map(([, answer]) => answer);
+      const gone = [...this.#remains, ...silent];
+      const answers = gone.length === 0 ? fresh : [...fresh, this.#options.remainsOf(gone)];
       if (asker.isConnected()) asker.send({ kind: 'answers', id: askerId, answers } satisfies ToWorker);
     };
     const late = setTimeout(finish, COLLECT_MS_MAX);
-    this.#collections.set(id, (answer) => {
-      answers.push(answer);
-      if (answers.length === wanted) finish();
-    });
+    this.#collections.set(id, { waitsFor, finish });
     for (const worker of this.#workers)
       if (worker.isConnected()) worker.send({ kind: 'ask', id, answers: [] } satisfies ToWorker);
   }
@@ -158,8 +179,12 @@ class Supervisor {
   }
 }
 
+function answered({ waitsFor, finish }: Collection, worker: Worker): void {
+  if (waitsFor.delete(worker) && waitsFor.size === 0) finish();
+}
+
 export interface WorkerLink {
-  /** The answers of all workers, this one's among them. */
+  /** The answers of all workers, this one's among them, and what remains of those that died. */
   collect(): Promise<unknown[]>;
   close(): void;
 }
