@@ -99,7 +99,7 @@ export class RetryingObjectStore extends ForwardingObjectStore {
         return await this.inner.put(request);
       } catch (error) {
         if (unanswered && isSeekfsError(error, 'precondition_failed')) {
-          const mine = await this.#findOwn(request);
+          const mine = await this.#findOwn(request).catch(unlessGone);
           if (mine) return mine;
         }
         unanswered ||= isSeekfsError(error, 'store_unavailable');
@@ -165,4 +165,9 @@ export class RetryingObjectStore extends ForwardingObjectStore {
     await this.inner.getRange({ key, range, ifMatch: current.etag, purpose: 'meta', signal }, { write });
     return same ? { etag: current.etag } : undefined;
   }
+}
+
+/** Replaced or removed while it was looked at: what is there now is not what was put. */
+function unlessGone(error: unknown): undefined {
+  if (!isSeekfsError(error, 'object_changed') && !isSeekfsError(error, 'object_not_found')) throw error;
 }

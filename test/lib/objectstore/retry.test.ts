@@ -148,6 +148,17 @@ describe('RetryingObjectStore', () => {
     await expect(put).rejects.toMatchObject({ code: 'precondition_failed' });
   });
 
+  test('a conditional put of an object that others go on replacing is a conflict, also where that happens during the look', async () => {
+    const { store, memory, scripted } = await storeWith([{ error: broken, carriedOut: true }]);
+    const getRange = scripted.getRange.bind(scripted);
+    scripted.getRange = async (request, sink) => {
+      await memory.put({ key: 'new', source: text('next'), condition: { kind: 'none' }, durable: true });
+      return getRange(request, sink);
+    };
+    const put = store.put({ key: 'new', source: text('mine'), condition: ABSENT, durable: true });
+    await expect(put).rejects.toMatchObject({ code: 'precondition_failed' });
+  });
+
   test('a conflict at the first attempt is not looked into', async () => {
     const { store, memory, scripted } = await storeWith([]);
     await memory.put({ key: 'new', source: text('mine'), condition: ABSENT, durable: true });
