@@ -159,7 +159,7 @@ export function resized(bytes: Buffer, sizeBytes: number): Buffer {
   return result;
 }
 
-export function overwrite(bytes: Buffer, position: number, written: Buffer): Buffer {
+function overwrite(bytes: Buffer, position: number, written: Buffer): Buffer {
   if (written.length === 0) return bytes;
   const end = position + written.length;
   const result = end > bytes.length ? resized(bytes, end) : bytes;
