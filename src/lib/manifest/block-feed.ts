@@ -10,9 +10,9 @@ export class BlockFeed {
   readonly #hashing: FileHashing;
   readonly #blockBytes: number;
   /** Of blocks that come free, in order. */
-  readonly #free: Promise<ArrayBuffer>[] = [];
+  readonly #free: Promise<SharedArrayBuffer>[] = [];
   #unmade: number;
-  #block: ArrayBuffer | undefined;
+  #block: SharedArrayBuffer | undefined;
   #filledBytes = 0;
 
   /** `sizeBytes`: what is to come, so that a small file takes a small block. */
@@ -23,25 +23,25 @@ export class BlockFeed {
   }
 
   /** A block to fill from its start; give it back by `give`. */
-  async take(): Promise<ArrayBuffer> {
+  async take(): Promise<SharedArrayBuffer> {
     if (this.#unmade > 0) {
       this.#unmade -= 1;
-      return new ArrayBuffer(this.#blockBytes);
+      return new SharedArrayBuffer(this.#blockBytes);
     }
     const free = this.#free.shift();
     if (!free) throw new RangeError('all blocks are taken');
     return free;
   }
 
-  give(block: ArrayBuffer, length: number): void {
-    const hashed = this.#hashing.update(block, length);
+  give(block: SharedArrayBuffer, length: number): void {
+    const hashed = this.#hashing.update(block, length).then(() => block);
     // Awaited when its turn comes; until then its failure is nobody's.
     hashed.catch(() => undefined);
     this.#free.push(hashed);
   }
 
-  /** Hashes a block of the caller's own, of any size, which comes back. */
-  hash(block: ArrayBuffer, length: number): Promise<ArrayBuffer> {
+  /** Hashes a block of the caller's own, of any size. */
+  hash(block: SharedArrayBuffer, length: number): Promise<void> {
     return this.#hashing.update(block, length);
   }
 

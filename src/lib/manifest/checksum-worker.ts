@@ -1,4 +1,4 @@
-// The thread of a ChecksumPool: takes blocks of files, hashes them, gives each block back. Knows no files, only ids.
+// The thread of a ChecksumPool: takes blocks of files, hashes them, says of each when it is done. Knows no files, only ids.
 import { parentPort } from 'node:worker_threads';
 import { loadCrc32c } from '../base/crc32c.ts';
 import { FileChecksums, type Checksums } from './checksums.ts';
@@ -8,14 +8,14 @@ export type ChecksumRequest =
       readonly kind: 'update';
       readonly id: number;
       readonly pageSizeBytes: number;
-      readonly block: ArrayBuffer;
+      readonly block: SharedArrayBuffer;
       readonly length: number;
     }
   | { readonly kind: 'finish'; readonly id: number; readonly pageSizeBytes: number }
   | { readonly kind: 'drop'; readonly id: number };
 
 export type ChecksumReply =
-  | { readonly kind: 'block'; readonly id: number; readonly block: ArrayBuffer }
+  | { readonly kind: 'block'; readonly id: number }
   | { readonly kind: 'checksums'; readonly id: number; readonly checksums: Checksums };
 
 const port = parentPort!;
@@ -33,7 +33,7 @@ port.on('message', (request: ChecksumRequest) => {
     files.delete(request.id);
   } else if (request.kind === 'update') {
     fileOf(request.id, request.pageSizeBytes).update(new Uint8Array(request.block, 0, request.length));
-    port.postMessage({ kind: 'block', id: request.id, block: request.block } satisfies ChecksumReply, [request.block]);
+    port.postMessage({ kind: 'block', id: request.id } satisfies ChecksumReply);
   } else {
     const checksums = fileOf(request.id, request.pageSizeBytes).finish();
     files.delete(request.id);

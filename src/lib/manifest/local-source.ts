@@ -76,19 +76,20 @@ export async function hashSource(
 ): Promise<HashedSource> {
   const { sizeBytes } = file.stat;
   const feed = new BlockFeed(deps.pool.hash({ sizeBytes, pageSizeBytes: options.pageSizeBytes }), sizeBytes);
+  const lent = sizeBytes > ONE_READ_BYTES_MAX ? undefined : deps.buffers?.take(sizeBytes);
   let isDone = false;
   try {
     const bytes = await withFile(deps.disk, file, (open) =>
       sizeBytes > ONE_READ_BYTES_MAX
         ? hashBlocks(open, file, feed, options)
-        : hashWhole({ open, file, block: deps.buffers?.take(sizeBytes) ?? new ArrayBuffer(sizeBytes) }, feed, options),
+        : hashWhole({ open, file, block: lent ?? new SharedArrayBuffer(sizeBytes) }, feed, options),
     );
     const checksums = await feed.finish();
     isDone = true;
     const source: PutSource = bytes
       ? { kind: 'bytes', bytes }
       : secondReading(deps.disk, file, checksums, options.pageSizeBytes);
-    return { checksums, source, release: () => bytes && deps.buffers?.give(bytes.buffer) };
+    return { checksums, source, release: () => lent && deps.buffers?.give(lent) };
   } finally {
     if (!isDone) feed.drop();
   }
@@ -100,14 +101,15 @@ interface HashOptions {
 }
 
 async function hashWhole(
-  { open, file, block }: { open: DiskFile; file: LocalFile; block: ArrayBuffer },
+  { open, file, block }: { open: DiskFile; file: LocalFile; block: SharedArrayBuffer },
   feed: BlockFeed,
   options: HashOptions,
-): Promise<Uint8Array<ArrayBuffer>> {
+): Promise<Uint8Array> {
   const { sizeBytes } = file.stat;
   await readFully(open, file, new Uint8Array(block, 0, sizeBytes), 0);
   options.onBytes?.(sizeBytes);
-  return new Uint8Array(await feed.hash(block, sizeBytes), 0, sizeBytes);
+  await feed.hash(block, sizeBytes);
+  return new Uint8Array(block, 0, sizeBytes);
 }
 
 async function hashBlocks(open: DiskFile, file: LocalFile, feed: BlockFeed, options: HashOptions): Promise<undefined> {

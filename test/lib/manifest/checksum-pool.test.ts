@@ -17,7 +17,7 @@ function bytesOf(file: number, sizeBytes: number): Uint8Array {
   return Uint8Array.from({ length: sizeBytes }, (_, at) => (at * 31 + file * 7 + (at >> 13)) & 0xff);
 }
 
-test('worker threads give the checksums that this thread gives, for files that go by at once, and every block back', async () => {
+test('worker threads give the checksums that this thread gives, for files that go by at once', async () => {
   const pool = await compiled.ChecksumPool.open({ threadsMax: 2 });
   try {
     const sizes = [2 * MIB, 3 * MIB + 17, MIB + 1, 5000, 0];
@@ -26,15 +26,13 @@ test('worker threads give the checksums that this thread gives, for files that g
         const bytes = bytesOf(file, sizeBytes);
         const hashing = pool.hash({ sizeBytes, pageSizeBytes: 256 * 1024 });
         expect(hashing.direct === undefined).toBe(sizeBytes > MIB);
-        let block = new ArrayBuffer(100_000);
+        const block = new SharedArrayBuffer(100_000);
         for (let at = 0; at < sizeBytes; at += block.byteLength) {
           const part = bytes.subarray(at, at + block.byteLength);
+          // Whoever wrote into it before the thread was done with it would change the checksums.
           new Uint8Array(block).set(part);
-          const sent = block;
-          block = await hashing.update(sent, part.length);
-          expect(block.byteLength).toBe(100_000);
-          // It went to the thread and came back: what was sent is detached.
-          if (sizeBytes > MIB) expect(sent.byteLength).toBe(0);
+          await hashing.update(block, part.length);
+          new Uint8Array(block).fill(0);
         }
         const expected = new FileChecksums(256 * 1024);
         expected.update(bytes);
@@ -50,13 +48,13 @@ test('a file that is given up leaves its thread to others, and a closed pool fai
   const pool = await compiled.ChecksumPool.open({ threadsMax: 1 });
   const file = { sizeBytes: 2 * MIB, pageSizeBytes: 65_536 };
   const dropped = pool.hash(file);
-  await dropped.update(new ArrayBuffer(10), 10);
+  await dropped.update(new SharedArrayBuffer(10), 10);
   dropped.drop();
   const other = pool.hash(file);
-  await other.update(new ArrayBuffer(10), 10);
+  await other.update(new SharedArrayBuffer(10), 10);
   expect(await other.finish()).toMatchObject({ sizeBytes: 10 });
   const last = pool.hash(file);
-  const failing = last.update(new ArrayBuffer(64 * MIB), 64 * MIB).catch((error: unknown) => error);
+  const failing = last.update(new SharedArrayBuffer(64 * MIB), 64 * MIB).catch((error: unknown) => error);
   await pool.close();
   expect(await failing).toMatchObject({ message: 'a hashing thread ended' });
 });
