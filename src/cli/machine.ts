@@ -3,7 +3,7 @@
 import { readFileSync, statfsSync } from 'node:fs';
 import { homedir, totalmem, userInfo } from 'node:os';
 import { dirname } from 'node:path';
-import { systemErrorCode, wrapSystemError } from '../lib/base/errors.ts';
+import { SeekfsError, systemErrorCode, wrapSystemError } from '../lib/base/errors.ts';
 import type { LoadOptions } from '../lib/config/load.ts';
 
 export function machineFacts(): Omit<LoadOptions, 'configFile' | 'flags' | 'oneShot' | 'readsOnce'> {
@@ -24,6 +24,7 @@ function readFile(path: string): string | undefined {
   } catch (error) {
     const code = systemErrorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (code === 'EISDIR') throw new SeekfsError('config_invalid', `the configuration file ${path} is a directory`);
     throw wrapSystemError(error, `read the configuration file ${path}`);
   }
 }

@@ -103,6 +103,14 @@ describe.skipIf(!existsSync('/dev/full'))('a stdout that takes no more', () => {
 });
 
 describe('the configuration', () => {
+  test('that is a directory', async () => {
+    await expectFailure(['ls', 'dev', '--config', cli.work], {
+      status: 2,
+      code: 'config_invalid',
+      says: /is a directory/,
+    });
+  });
+
   test('an unknown key is named with its line', async () => {
     const file = join(cli.work, 'bad.toml');
     await writeFile(file, '[cache]\n\npolice = "lru"\n');

@@ -29,7 +29,7 @@ export function isByteCount(value: unknown): value is number {
 /**
  * The range clipped at the end of a file. `len` undefined means the rest; errors name the `path`, where there is one.
  * @throws usage for negative or fractional numbers; range_not_satisfiable where `off` is at or past the end of a
- * non-empty file (a zero-length range at the end included), or past the end of an empty one
+ * file that is not empty (a zero-length range at the end included)
  */
 export function clipRange(
   request: { off: number; len?: number | undefined; path?: string | undefined },
@@ -43,9 +43,10 @@ export function clipRange(
   if (len !== undefined && !isByteCount(len)) {
     throw new SeekfsError('usage', `${where}length ${String(len)} is not a whole number of bytes from 0`);
   }
-  if (off > sizeBytes || (off === sizeBytes && sizeBytes > 0)) {
+  if (off >= sizeBytes && sizeBytes > 0) {
     const message = `${where}offset ${off} is past the end of a file of ${sizeBytes} bytes`;
     throw new SeekfsError('range_not_satisfiable', message, { details: { off, size: sizeBytes } });
   }
-  return { off, len: Math.min(len ?? sizeBytes - off, sizeBytes - off) };
+  const begin = Math.min(off, sizeBytes);
+  return { off: begin, len: Math.min(len ?? sizeBytes - begin, sizeBytes - begin) };
 }
