@@ -76,7 +76,7 @@ const length = (random: Random): number =>
 /** The status and the bytes that a range of a file must give. */
 function rangeOf(bytes: Buffer | undefined, off: number, len?: number): { status: number; bytes?: Buffer } {
   if (!bytes) return { status: 404 };
-  if (off > bytes.length || (off === bytes.length && bytes.length > 0)) return { status: 416 };
+  if (off >= bytes.length && bytes.length > 0) return { status: 416 };
   return { status: 200, bytes: bytes.subarray(off, len === undefined ? undefined : off + len) };
 }
 

@@ -33,6 +33,7 @@ test.each([
   ['cat', 'dev', 'big.bin', '--at', '1', '--off', '131000', '--len', '300'],
   ['cat', 'dev', 'empty'],
   ['readv', 'dev', 'big.bin:5:300000', 'a +&%.txt:0:100', 'big.bin:716000:99999', '--at', '1'],
+  ['readv', 'dev', 'empty:1:1', 'big.bin:0:1'],
   ['ls', 'dev'],
   ['ls', 'dev', 'a', '--json'],
   ['stat', 'dev', 'big.bin', '--json'],
@@ -54,7 +55,7 @@ test.each([
   [['cat', 'dev', 'none'], 10],
   [['cat', 'none', 'big.bin'], 10],
   [['cat', 'dev', 'big.bin', '--off', '9999999'], 2],
-  [['readv', 'dev', 'empty:1:1'], 2],
+  [['readv', 'dev', 'big.bin:9999999:1'], 2],
   [['warm', 'dev'], 2],
 ])('%j fails as without it, or is refused', async (args, status) => {
   await expect(seekfs(directory, ...args, '--via', serve.url)).rejects.toMatchObject({ code: status });
