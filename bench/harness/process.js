@@ -31,7 +31,8 @@ export function peakBytesOf(pid) {
 }
 
 /**
- * @typedef {{ wallMs: number, cpuSeconds: number, peakBytes: number, stdout: string, stderr: string }} Run
+ * @typedef {{ wallMs: number, firstByteMs: number | undefined, cpuSeconds: number, peakBytes: number, stdout: string,
+ *   stderr: string }} Run `firstByteMs`: until the first byte of its stdout, if there was one
  *
  * Runs a shell command line to its end; its stdout should be small (end a pipe in `wc -c`).
  * @param {string} commandLine
@@ -48,7 +49,11 @@ export async function run(commandLine, options = {}) {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let [stdout, stderr, peakBytes, wallMs] = ['', '', 0, 0];
-  child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text));
+  let firstByteMs;
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    firstByteMs ??= performance.now() - startMs;
+    stdout += text;
+  });
   child.stderr.setEncoding('utf8').on('data', (text) => (stderr += text));
   const sampler = setInterval(() => (peakBytes = Math.max(peakBytes, peakBytesOf(child.pid))), SAMPLE_EVERY_MS);
   const status = await new Promise((resolve, reject) => {
@@ -60,7 +65,7 @@ export async function run(commandLine, options = {}) {
   if (status !== 0 && !options.allowFailure) {
     throw new Error(`exit ${status} of: ${commandLine}\n${stderr.slice(-2000)}`);
   }
-  return { wallMs, cpuSeconds: childrenCpuSeconds() - cpuBefore, peakBytes, stdout, stderr };
+  return { wallMs, firstByteMs, cpuSeconds: childrenCpuSeconds() - cpuBefore, peakBytes, stdout, stderr };
 }
 
 /** A word for the shell. @param {string} text */
