@@ -78,7 +78,7 @@ describe.skipIf(!isThere)('the status page', () => {
   test.each([
     { name: 'wide-light', width: 1200, dark: false },
     { name: 'wide-dark', width: 1200, dark: true },
-    { name: 'phone-light', width: 360, dark: false },
+    { name: 'phone-light', width: 390, dark: false },
     { name: 'phone-dark', width: 360, dark: true },
   ])('shows the state, $name', async ({ name, ...view }) => {
     const { page, problems } = await open(serve.url, view);
@@ -102,6 +102,10 @@ describe.skipIf(!isThere)('the status page', () => {
     expect(background).toBe(view.dark ? 'rgb(18, 22, 28)' : 'rgb(246, 247, 249)');
     const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
     expect(overflow, 'nothing sticks out to the side').toBeLessThanOrEqual(0);
+    const hidden = await page.evaluate<number>(
+      '(({scrollWidth, clientWidth}) => scrollWidth - clientWidth)(document.querySelector(".scroll"))',
+    );
+    expect(hidden, 'the table of namespaces is seen whole').toBeLessThanOrEqual(0);
     if (SCREENSHOTS) {
       // Traffic, so that there is something to see.
       for (let count = 0; count < 6; count += 1) {
@@ -121,7 +125,7 @@ describe.skipIf(!isThere)('the status page', () => {
     await ask(
       `${serve.url}/blob?ns=dev&path=${encodeURIComponent('a <img src=x onerror="document.title=1"> name.bin')}`,
     );
-    await expect.poll(() => reads.textContent(), POLL).toContain('1 reads');
+    await expect.poll(() => reads.textContent(), POLL).toContain('1 read');
     await page.close();
   });
 

@@ -50,7 +50,7 @@ export const STATUS_PAGE = `<!doctype html>
 <p class="small" id="hit-note"></p></section>
 <section><h2>GETs</h2><p class="big num" id="gets"></p><p class="small" id="gets-note"></p>${meter('budget', 'budget in use')}</section>
 <section><h2>Bounds</h2>${meter('memory', 'memory')}${meter('l1', 'L1')}${meter('l2', 'L2, with what is reserved')}<p class="small" id="process"></p></section>
-<section class="wide"><h2>Namespaces</h2><div class="scroll"><table><thead><tr><th>namespace</th><th class="n">version</th><th class="n">files</th><th class="n">bytes</th><th>manifest</th></tr></thead><tbody id="versions"></tbody></table></div></section>
+<section class="wide"><h2>Namespaces</h2><div class="scroll"><table><thead><tr><th>namespace</th><th class="n">version</th><th class="n">files</th><th class="n">bytes</th><th class="digest">manifest</th></tr></thead><tbody id="versions"></tbody></table></div></section>
 <section class="wide"><h2>Residency</h2><p class="small">each cell is a part of a file; what is coloured is cached</p><div id="files"></div></section>
 <section class="wide"><h2>Recent errors</h2><div id="errors"></div></section>
 </main>

@@ -15,6 +15,7 @@ function bytes(n) {
   return (unit === 0 ? String(Math.round(n)) : n.toFixed(1)) + ' ' + units[unit];
 }
 const count = (n) => Math.round(n).toLocaleString('en');
+const counted = (n, noun) => count(n) + ' ' + noun + (n === 1 ? '' : 's');
 const percent = (x) => (100 * x).toFixed(1) + ' %';
 function text(id, value) { $(id).textContent = value; }
 function node(tag, className, content) {
@@ -66,8 +67,8 @@ function rates(now) {
 function versions(list) {
   $('versions').replaceChildren(...list.map((version) => {
     const row = node('tr');
-    row.append(node('td', '', version.ns), node('td', 'n', 'v-' + version.version), node('td', 'n', count(version.files)),
-      node('td', 'n', bytes(version.bytes)), node('td', '', version.digest.slice(0, 19) + '…'));
+    row.append(node('td', 'name', version.ns), node('td', 'n', 'v-' + version.version), node('td', 'n', count(version.files)),
+      node('td', 'n', bytes(version.bytes)), node('td', 'digest', version.digest.slice(0, 19) + '…'));
     return row;
   }));
 }
@@ -76,7 +77,7 @@ function heat(file) {
   const box = node('div', 'file'), row = node('div', 'row');
   const cached = file.cells.length ? file.cells.reduce((sum, cell) => sum + cell, 0) / file.cells.length : 1;
   row.append(node('span', 'name', file.ns + '/' + file.path),
-    node('span', 'num', bytes(file.bytes) + ', ' + percent(cached) + ' cached, ' + count(file.reads) + ' reads'));
+    node('span', 'num', bytes(file.bytes) + ', ' + percent(cached) + ' cached, ' + counted(file.reads, 'read')));
   const wide = Math.max(1, file.cells.length);
   const map = drawn('svg', { class: 'heat', viewBox: '0 0 ' + wide + ' 1', preserveAspectRatio: 'none', role: 'img', 'aria-label': percent(cached) + ' cached' });
   map.append(drawn('rect', { class: 'back', width: wide, height: 1 }),
@@ -103,11 +104,11 @@ function show(now) {
   $('hit-best').setAttribute('x', now.best_hit_rate === null ? 99 : Math.min(99, 100 * now.best_hit_rate));
   text('hit-note', now.best_hit_rate === null ? 'nothing was read yet' : 'best possible for this cache over shuffled epochs: ' + percent(now.best_hit_rate));
   text('gets', count(now.gets));
-  text('gets-note', bytes(now.store_bytes) + ' fetched; about ' + count(now.gets_saved) + ' GETs saved' + (now.cost === null ? '' : '; cost ' + now.cost.toPrecision(3) + ', saved ' + now.cost_saved.toPrecision(3)));
+  text('gets-note', bytes(now.store_bytes) + ' fetched; about ' + counted(now.gets_saved, 'GET') + ' saved' + (now.cost === null ? '' : '; cost ' + now.cost.toPrecision(3) + ', saved ' + now.cost_saved.toPrecision(3)));
   meter('memory', now.memory.used, now.memory.max, bytes(now.memory.used) + ' of ' + bytes(now.memory.max));
   meter('l1', now.l1.used, now.l1.max, bytes(now.l1.used) + ' of ' + bytes(now.l1.max));
   meter('l2', now.l2 ? now.l2.used : 0, now.l2 ? now.l2.max : 0, now.l2 ? bytes(now.l2.used) + ' of ' + bytes(now.l2.max) : 'none');
-  text('process', count(now.requests) + ' requests, ' + count(now.active) + ' active, ' + count(now.connections) + ' connections, ' + bytes(now.resident_bytes) + ' resident');
+  text('process', counted(now.requests, 'request') + ', ' + count(now.active) + ' active, ' + counted(now.connections, 'connection') + ', ' + bytes(now.resident_bytes) + ' resident');
   versions(now.versions);
   $('files').replaceChildren(...(now.files.length ? now.files.map(heat) : [node('p', 'small', 'nothing was read yet')]));
   $('errors').replaceChildren(...(now.errors.length ? now.errors.map(failure) : [node('p', 'small', 'none')]));

@@ -29,7 +29,8 @@ path.l1{fill:var(--l1)}path.l2{fill:var(--l2)}path.store{fill:var(--store)}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.88rem}
 th{text-align:left;color:var(--soft);font-weight:500}th,td{padding:.25rem 1rem .25rem 0;white-space:nowrap}
-td.n,th.n{text-align:right}td.wrap{white-space:normal;overflow-wrap:anywhere}
+td.n,th.n{text-align:right}
+@media(max-width:34rem){tr{display:grid;grid-template-columns:3fr 2fr 2fr 3fr;gap:0 .75rem;padding:.2rem 0}th,td{padding:0}td.name{white-space:normal;overflow-wrap:anywhere}th.digest{display:none}td.digest{grid-column:1/-1;color:var(--soft)}}
 .file{margin-top:.6rem}.file .name{overflow-wrap:anywhere}
 .heat{width:100%;height:1rem;display:block;border-radius:.2rem}
 .heat rect{fill:var(--l1)}.heat .back{fill:var(--empty)}

@@ -170,6 +170,11 @@ function entry(path: string): FileEntry {
   };
 }
 
+/** Publishes one file more. */
+function addition(path: string): Parameters<typeof publish>[1] {
+  return { ns: 'dev', plan: () => ({ upserts: [entry(path)], removals: [] }) };
+}
+
 test('what is published is read by a strict parser of the seed’s fields, and HEAD too', async () => {
   const deps = manifestDeps();
   await publish(deps, { ns: 'dev', plan: () => ({ upserts: [entry('b'), entry('a')], removals: [] }) });
@@ -208,7 +213,7 @@ test('a store that ignores conditions is refused, and taken when the user says s
   const inner = store.put.bind(store);
   store.put = (request) => inner({ ...request, condition: { kind: 'none' } });
   const deps = manifestDeps(store);
-  const request = { ns: 'dev', plan: () => ({ upserts: [entry('a')], removals: [] }) };
+  const request = addition('a');
   await expect(publish(deps, request)).rejects.toMatchObject({ code: 'unsafe_store' });
   expect(await listKeys(store, '')).toEqual([]);
   expect(await publish({ ...deps, unsafePublish: true }, request)).toMatchObject({ published: true, version: 1 });
@@ -217,26 +222,18 @@ test('a store that ignores conditions is refused, and taken when the user says s
 
 test('a version that is there and no successor of HEAD stops publishing with a clear error', async () => {
   const deps = manifestDeps();
-  const request = (path: string): Parameters<typeof publish>[1] => ({
-    ns: 'dev',
-    plan: () => ({ upserts: [entry(path)], removals: [] }),
-  });
-  await publish(deps, request('a'));
+  await publish(deps, addition('a'));
   const { bytes } = await deps.store.getWhole({ key: manifestKey('dev', 1), sizeBytesMax: 65_536, purpose: 'meta' });
   const source = { kind: 'bytes', bytes } as const;
   await deps.store.put({ key: manifestKey('dev', 2), source, condition: { kind: 'none' }, durable: false });
-  await expect(publish(deps, request('b'))).rejects.toMatchObject({ code: 'manifest_invalid' });
+  await expect(publish(deps, addition('b'))).rejects.toMatchObject({ code: 'manifest_invalid' });
 });
 
 test('a HEAD that lags is moved although the store is busy with the same request of others', async () => {
   const deps = manifestDeps();
-  const request = (path: string): Parameters<typeof publish>[1] => ({
-    ns: 'dev',
-    plan: () => ({ upserts: [entry(path)], removals: [] }),
-  });
-  await publish(deps, request('a'));
+  await publish(deps, addition('a'));
   const lagging = await deps.store.getWhole({ key: headKey('dev'), sizeBytesMax: 1000, purpose: 'meta' });
-  await publish(deps, request('b'));
+  await publish(deps, addition('b'));
   const source = { kind: 'bytes', bytes: lagging.bytes } as const;
   await deps.store.put({ key: headKey('dev'), source, condition: { kind: 'none' }, durable: false });
   const inner = deps.store.put.bind(deps.store);
@@ -247,7 +244,7 @@ test('a HEAD that lags is moved although the store is busy with the same request
     // As S3 answers a conditional PUT that meets another one: 409 ConditionalRequestConflict.
     return Promise.reject(new SeekfsError('store_unavailable', 'conflicting conditional request'));
   };
-  expect(await publish(deps, request('c'))).toMatchObject({ published: true, version: 3, fileCount: 3 });
+  expect(await publish(deps, addition('c'))).toMatchObject({ published: true, version: 3, fileCount: 3 });
   expect(refused).toBe(2);
 });
 
