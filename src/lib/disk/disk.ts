@@ -32,6 +32,8 @@ export interface DiskFile {
    * there is no such way.
    */
   readNow?(buffers: readonly Uint8Array[], position: number): number;
+  /** The operating system's number of the file while it is open, for a read in another thread. Absent: there is none. */
+  readonly fd?: number | undefined;
   /** Writes all of the buffers in order at `position`, or throws. */
   write(buffers: readonly Uint8Array[], position: number): Promise<void>;
   /** Makes content and size durable. */

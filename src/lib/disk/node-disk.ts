@@ -62,6 +62,10 @@ class NodeFile implements DiskFile {
     this.#handle = handle;
   }
 
+  get fd(): number {
+    return this.#openFd();
+  }
+
   async read(buffers: readonly Uint8Array[], position: number): Promise<number> {
     const wanted = totalBytes(buffers);
     let done = 0;

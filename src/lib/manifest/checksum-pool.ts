@@ -1,12 +1,13 @@
-// Hashes files off the event loop: a few worker threads, blocks of shared memory that both sides know (handed over, they
-// counted as new memory each time, and the collectors of both ran again and again: half of the time of a put). Small
-// files are hashed in place, where a message would cost more than the hash. Run from TypeScript sources (tests), where
-// no worker can be started, everything is hashed in place.
+// Hashes files off the event loop: a few worker threads that read open files themselves, or take blocks of memory shared
+// by both sides (handed over, they counted as new memory each time, and the collectors of both ran again and again: half
+// of the time of a put). Small files are hashed in place, where a message would cost more than the hash. Run from
+// TypeScript sources (tests), where no worker can be started, everything is hashed in place.
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { loadCrc32c } from '../base/crc32c.ts';
 import { SeekfsError } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
+import type { DescriptorBytes } from '../objectstore/object-store.ts';
 import type { ChecksumReply, ChecksumRequest } from './checksum-worker.ts';
 import { FileChecksums, type Checksums } from './checksums.ts';
 
@@ -22,14 +23,24 @@ export interface FileHashing {
   update(block: SharedArrayBuffer, length: number): Promise<void>;
   /** Where hashing is in place: takes bytes as they come, which saves a copy. */
   readonly direct?: ((bytes: Uint8Array) => void) | undefined;
+  /**
+   * Where a thread hashes: it reads the bytes itself, which saves every copy. Resolves with how many there were, fewer
+   * only at the end of the file, which stays open so long. Rejects with the system's error.
+   */
+  readonly take?: ((bytes: DescriptorBytes) => Promise<number>) | undefined;
   finish(): Promise<Checksums>;
   drop(): void;
 }
 
+interface Waiting<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: Error) => void;
+}
+
 interface Pending {
-  readonly blocks: (() => void)[];
-  finish: ((checksums: Checksums) => void) | undefined;
-  readonly reject: Set<(error: unknown) => void>;
+  /** For the blocks and reads that were sent, in order. */
+  readonly parts: Waiting<number>[];
+  finish: Waiting<Checksums> | undefined;
 }
 
 class Thread {
@@ -52,48 +63,50 @@ class Thread {
 
   #fail(error: Error): void {
     this.#failure ??= error;
-    for (const pending of this.#files.values()) for (const reject of pending.reject) reject(this.#failure);
+    for (const { parts, finish } of this.#files.values()) {
+      for (const part of parts) part.reject(this.#failure);
+      finish?.reject(this.#failure);
+    }
     this.#files.clear();
   }
 
   #receive(reply: ChecksumReply): void {
     const pending = this.#files.get(reply.id);
-    if (reply.kind === 'block') {
-      pending?.blocks.shift()?.();
+    if (reply.kind === 'bytes') {
+      pending?.parts.shift()?.resolve(reply.bytes);
+    } else if (reply.kind === 'failed') {
+      pending?.parts.shift()?.reject(Object.assign(new Error(reply.message), { code: reply.code }));
     } else {
       this.#files.delete(reply.id);
-      pending?.finish?.(reply.checksums);
+      pending?.finish?.resolve(reply.checksums);
     }
     if (this.#files.size === 0) this.#worker.unref();
   }
 
-  #send<T>(request: ChecksumRequest, accept: (pending: Pending, resolve: (value: T) => void) => void): Promise<T> {
+  #send<T>(request: ChecksumRequest, wait: (pending: Pending, waiting: Waiting<T>) => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#failure !== undefined) {
         reject(this.#failure);
         return;
       }
-      const pending = this.#files.get(request.id)!;
-      pending.reject.add(reject);
-      accept(pending, (value) => {
-        pending.reject.delete(reject);
-        resolve(value);
-      });
+      wait(this.#files.get(request.id)!, { resolve, reject });
       this.#worker.ref();
       this.#worker.postMessage(request, []);
     });
   }
 
   hash(id: number, pageSizeBytes: number): FileHashing {
-    this.#files.set(id, { blocks: [], finish: undefined, reject: new Set() });
+    this.#files.set(id, { parts: [], finish: undefined });
+    const sendPart = (request: ChecksumRequest): Promise<number> =>
+      this.#send<number>(request, (pending, part) => pending.parts.push(part));
     return {
-      update: (block, length) =>
-        this.#send<void>({ kind: 'update', id, pageSizeBytes, block, length }, (pending, resolve) => {
-          pending.blocks.push(resolve);
-        }),
+      update: async (block, length) => {
+        await sendPart({ kind: 'update', id, pageSizeBytes, block, length });
+      },
+      take: (bytes) => sendPart({ kind: 'take', id, pageSizeBytes, ...bytes }),
       finish: () =>
-        this.#send<Checksums>({ kind: 'finish', id, pageSizeBytes }, (pending, resolve) => {
-          pending.finish = resolve;
+        this.#send<Checksums>({ kind: 'finish', id, pageSizeBytes }, (pending, finish) => {
+          pending.finish = finish;
         }),
       drop: () => {
         this.#files.delete(id);

@@ -1,6 +1,11 @@
-// The thread of a ChecksumPool: takes blocks of files, hashes them, says of each when it is done. Knows no files, only ids.
+// The thread of a ChecksumPool: hashes blocks that it is sent, or what it reads from a descriptor itself, and says of each
+// when it is done. Knows no paths and no stores, only ids; opens and closes nothing.
+import { readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { loadCrc32c } from '../base/crc32c.ts';
+import { systemErrorCode } from '../base/errors.ts';
+import { KIB } from '../base/units.ts';
+import type { DescriptorBytes } from '../objectstore/object-store.ts';
 import { FileChecksums, type Checksums } from './checksums.ts';
 
 export type ChecksumRequest =
@@ -11,14 +16,20 @@ export type ChecksumRequest =
       readonly block: SharedArrayBuffer;
       readonly length: number;
     }
+  | ({ readonly kind: 'take'; readonly id: number; readonly pageSizeBytes: number } & DescriptorBytes)
   | { readonly kind: 'finish'; readonly id: number; readonly pageSizeBytes: number }
   | { readonly kind: 'drop'; readonly id: number };
 
 export type ChecksumReply =
-  | { readonly kind: 'block'; readonly id: number }
+  | { readonly kind: 'bytes'; readonly id: number; readonly bytes: number }
+  | { readonly kind: 'failed'; readonly id: number; readonly code: string | undefined; readonly message: string }
   | { readonly kind: 'checksums'; readonly id: number; readonly checksums: Checksums };
 
+/** Fits the caches of a core: bytes are still there when the second checksum reads them. */
+const TAKE_BYTES = 256 * KIB;
+
 const port = parentPort!;
+const buffer = Buffer.allocUnsafeSlow(TAKE_BYTES);
 const files = new Map<number, FileChecksums>();
 
 function fileOf(id: number, pageSizeBytes: number): FileChecksums {
@@ -27,16 +38,43 @@ function fileOf(id: number, pageSizeBytes: number): FileChecksums {
   return file;
 }
 
+/** Hashes bytes as the file gives them; fewer than asked for at its end. */
+function hashFrom(file: FileChecksums, { fd, off, len }: DescriptorBytes): number {
+  let done = 0;
+  while (done < len) {
+    const bytesRead = readSync(fd, buffer, 0, Math.min(buffer.length, len - done), off + done);
+    if (bytesRead === 0) break;
+    file.update(buffer.subarray(0, bytesRead));
+    done += bytesRead;
+  }
+  return done;
+}
+
+function answer(request: ChecksumRequest): ChecksumReply | undefined {
+  const { id } = request;
+  if (request.kind === 'drop') {
+    files.delete(id);
+    return undefined;
+  }
+  const file = fileOf(id, request.pageSizeBytes);
+  if (request.kind === 'update') {
+    file.update(new Uint8Array(request.block, 0, request.length));
+    return { kind: 'bytes', id, bytes: request.length };
+  }
+  if (request.kind === 'take') return { kind: 'bytes', id, bytes: hashFrom(file, request) };
+  files.delete(id);
+  return { kind: 'checksums', id, checksums: file.finish() };
+}
+
 await loadCrc32c();
 port.on('message', (request: ChecksumRequest) => {
-  if (request.kind === 'drop') {
-    files.delete(request.id);
-  } else if (request.kind === 'update') {
-    fileOf(request.id, request.pageSizeBytes).update(new Uint8Array(request.block, 0, request.length));
-    port.postMessage({ kind: 'block', id: request.id } satisfies ChecksumReply);
-  } else {
-    const checksums = fileOf(request.id, request.pageSizeBytes).finish();
-    files.delete(request.id);
-    port.postMessage({ kind: 'checksums', id: request.id, checksums } satisfies ChecksumReply);
+  try {
+    const reply = answer(request);
+    if (reply) port.postMessage(reply);
+  } catch (error) {
+    // A message keeps no `code` of an Error. A read that failed is its file's error, not the thread's.
+    if (request.kind !== 'take' || !(error instanceof Error)) throw error;
+    const { message } = error;
+    port.postMessage({ kind: 'failed', id: request.id, code: systemErrorCode(error), message } satisfies ChecksumReply);
   }
 });

@@ -1,6 +1,6 @@
 // The checksums of a range of an object, which is streamed and not kept, and is the same object from end to end.
 import { MIB } from '../base/units.ts';
-import type { ObjectStore } from '../objectstore/object-store.ts';
+import type { ObjectStore, RangeSink } from '../objectstore/object-store.ts';
 import { BlockFeed } from './block-feed.ts';
 import type { ChecksumPool } from './checksum-pool.ts';
 import type { Checksums } from './checksums.ts';
@@ -29,14 +29,24 @@ export async function hashObjectRange(
   },
 ): Promise<Checksums> {
   const { key, etag, off, sizeBytes, pageSizeBytes } = object;
-  const feed = new BlockFeed(pool.hash({ sizeBytes, pageSizeBytes }), sizeBytes);
-  const sink = {
-    write: (chunk: Uint8Array): Promise<void> | void => {
+  const hashing = pool.hash({ sizeBytes, pageSizeBytes });
+  const feed = new BlockFeed(hashing, sizeBytes);
+  const sink: RangeSink = {
+    write: (chunk) => {
       reading.onBytes(chunk.byteLength);
       reading.onChunk?.(chunk);
       return feed.write(chunk);
     },
   };
+  // What only the thread wants to see, it reads itself where it can: this one would only copy it.
+  const take = reading.onChunk ? undefined : hashing.take;
+  if (take) {
+    sink.take = async (bytes) => {
+      const taken = await take(bytes);
+      reading.onBytes(taken);
+      return taken;
+    };
+  }
   let isDone = false;
   try {
     for (let at = 0; at < sizeBytes; at += RANGE_BYTES) {

@@ -2,6 +2,7 @@
 // one put or listing of theirs may be many requests). So `--stats` means the same on every store.
 import { ForwardingObjectStore } from './forwarding.ts';
 import type {
+  DescriptorBytes,
   GetRangeRequest,
   GetWholeRequest,
   ListRequest,
@@ -34,7 +35,14 @@ export class CountedObjectStore extends ForwardingObjectStore {
       this.#counter.bytes(purpose, chunk.byteLength);
       return sink.write(chunk);
     };
-    return this.inner.getRange(request, { write });
+    const take =
+      sink.take &&
+      (async (bytes: DescriptorBytes): Promise<number> => {
+        const taken = await sink.take!(bytes);
+        this.#counter.bytes(purpose, taken);
+        return taken;
+      });
+    return this.inner.getRange(request, { write, take });
   }
 
   override async getWhole(request: GetWholeRequest): Promise<WholeObject> {

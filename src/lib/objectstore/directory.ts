@@ -3,10 +3,10 @@
 //
 // Nothing is followed out of the root: symbolic links are no objects, and no directory of a key's path may be one.
 import { join } from 'node:path';
-import { rangeEnd } from '../base/byte-range.ts';
+import { rangeEnd, type ByteRange } from '../base/byte-range.ts';
 import { systemClock, type Clock } from '../base/clock.ts';
 import { SeekfsError, isSeekfsError, systemErrorCode, throwIfAborted, wrapSystemError } from '../base/errors.ts';
-import { KIB } from '../base/units.ts';
+import { KIB, MIB } from '../base/units.ts';
 import { modifiedAtMs, type Disk, type DiskFile, type DiskStat } from '../disk/disk.ts';
 import { statIfThere } from '../disk/if-there.ts';
 import { nodeDisk } from '../disk/node-disk.ts';
@@ -41,6 +41,8 @@ import type {
 import { checkRange, checkRangeWithin, objectChanged, objectNotFound, tooLarge } from './source.ts';
 
 const READ_BYTES = 256 * KIB;
+/** Of a sink that takes them itself: how much is read before the signal is looked at again. */
+const TAKE_BYTES = 16 * MIB;
 const IDLE_BUFFERS_MAX = 16;
 const LIST_PAGE_LENGTH = 1000;
 const SETTLING_DELAY_MS = 2;
@@ -100,27 +102,39 @@ export class DirectoryObjectStore implements ObjectStore {
     throwIfAborted(signal);
     try {
       const { file, stat } = await this.#open(key);
-      const buffer = this.#idleBuffers.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
       try {
         if (ifMatch !== undefined && ifMatch !== etagOf(stat)) throw objectChanged(key, ifMatch, etagOf(stat));
         checkRangeWithin(key, range, stat.sizeBytes);
         request.onHead?.(headOf(key, stat));
-        for (let off = range.off; off < rangeEnd(range);) {
-          throwIfAborted(signal);
-          const chunk = buffer.subarray(0, Math.min(READ_BYTES, rangeEnd(range) - off));
-          if ((await file.read([chunk], off)) < chunk.length) throw objectChanged(key, etagOf(stat));
-          off += chunk.length;
-          await sink.write(chunk);
-        }
+        const isWhole = await (sink.take && file.fd !== undefined
+          ? lend(file.fd, range, sink.take, signal)
+          : this.#copy(file, range, sink, signal));
+        if (!isWhole) throw objectChanged(key, etagOf(stat));
         const after = await file.stat();
         if (!sameBytes(stat, after)) throw objectChanged(key, etagOf(stat), etagOf(after));
       } finally {
-        if (this.#idleBuffers.length < IDLE_BUFFERS_MAX) this.#idleBuffers.push(buffer);
         await file.close();
       }
       return headOf(key, stat);
     } catch (error) {
       throw wrapSystemError(error, `read object "${key}" in ${this.url}`);
+    }
+  }
+
+  /** False where the file ends before the range does. */
+  async #copy(file: DiskFile, range: ByteRange, sink: RangeSink, signal: AbortSignal | undefined): Promise<boolean> {
+    const buffer = this.#idleBuffers.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
+    try {
+      for (let off = range.off; off < rangeEnd(range);) {
+        throwIfAborted(signal);
+        const chunk = buffer.subarray(0, Math.min(READ_BYTES, rangeEnd(range) - off));
+        if ((await file.read([chunk], off)) < chunk.length) return false;
+        off += chunk.length;
+        await sink.write(chunk);
+      }
+      return true;
+    } finally {
+      if (this.#idleBuffers.length < IDLE_BUFFERS_MAX) this.#idleBuffers.push(buffer);
     }
   }
 
@@ -304,6 +318,22 @@ export class DirectoryObjectStore implements ObjectStore {
       `the store's directory ${this.#rootPath} does not exist; the first put makes it`,
     );
   }
+}
+
+/** False where the file ends before the range does. */
+async function lend(
+  fd: number,
+  range: ByteRange,
+  take: NonNullable<RangeSink['take']>,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  for (let off = range.off; off < rangeEnd(range);) {
+    throwIfAborted(signal);
+    const len = Math.min(TAKE_BYTES, rangeEnd(range) - off);
+    if ((await take({ fd, off, len })) < len) return false;
+    off += len;
+  }
+  return true;
 }
 
 function headOf(key: string, stat: DiskStat): ObjectHead {

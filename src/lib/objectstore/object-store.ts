@@ -17,6 +17,13 @@ export interface ObjectHead {
 
 export type ObjectListing = Pick<ObjectHead, 'key' | 'sizeBytes' | 'etag' | 'modifiedAtMs'>;
 
+/** Bytes of an open local file, as its descriptor gives them to any thread of the process. */
+export interface DescriptorBytes {
+  readonly fd: number;
+  readonly off: number;
+  readonly len: number;
+}
+
 /** Where the bytes of a ranged GET go, in order. */
 export interface RangeSink {
   /**
@@ -24,6 +31,12 @@ export interface RangeSink {
    * A returned promise holds the connection back.
    */
   write(chunk: Uint8Array): void | Promise<void>;
+  /**
+   * Takes bytes of the range itself, where the engine has them in a local file and asks for it instead of writing them.
+   * Resolves with how many there were, fewer only at the end of the file; the engine keeps the file open so long.
+   * An engine or a decorator that knows nothing of it writes.
+   */
+  take?: ((bytes: DescriptorBytes) => Promise<number>) | undefined;
 }
 
 export interface GetRangeRequest {

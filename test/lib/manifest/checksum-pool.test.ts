@@ -1,8 +1,12 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { loadCrc32c } from '../../../src/lib/base/crc32c.ts';
 import type * as Pool from '../../../src/lib/manifest/checksum-pool.ts';
 import { FileChecksums } from '../../../src/lib/manifest/checksums.ts';
+import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { compileForNode } from '../../support/compiled.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 const MIB = 1024 * 1024;
 let compiled: typeof Pool;
@@ -57,4 +61,32 @@ test('a file that is given up leaves its thread to others, and a closed pool fai
   const failing = last.update(new SharedArrayBuffer(64 * MIB), 64 * MIB).catch((error: unknown) => error);
   await pool.close();
   expect(await failing).toMatchObject({ message: 'a hashing thread ended' });
+});
+
+test('a thread reads an open file by itself, says where it ends, and fails that file alone when it cannot be read', async () => {
+  const pool = await compiled.ChecksumPool.open({ threadsMax: 1 });
+  const directory = await temporaryDirectory();
+  const bytes = bytesOf(3, 2 * MIB + 777);
+  await writeFile(join(directory, 'f'), bytes);
+  const file = await nodeDisk.open(join(directory, 'f'), 'read');
+  const notAFile = await nodeDisk.open(directory, 'read');
+  try {
+    const shape = { sizeBytes: bytes.length, pageSizeBytes: 256 * 1024 };
+    const hashing = pool.hash(shape);
+    const failing = pool.hash(shape);
+    const taken = [
+      hashing.take!({ fd: file.fd!, off: 100, len: MIB }),
+      hashing.take!({ fd: file.fd!, off: 100 + MIB, len: 2 * MIB }),
+    ];
+    await expect(failing.take!({ fd: notAFile.fd!, off: 0, len: 10 })).rejects.toMatchObject({ code: 'EISDIR' });
+    failing.drop();
+    expect(await Promise.all(taken)).toEqual([MIB, MIB + 677]);
+    const expected = new FileChecksums(256 * 1024);
+    expected.update(bytes.subarray(100));
+    expect(await hashing.finish()).toEqual(expected.finish());
+  } finally {
+    await pool.close();
+    await file.close();
+    await notAFile.close();
+  }
 });

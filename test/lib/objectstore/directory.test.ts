@@ -1,12 +1,14 @@
 import { execFile } from 'node:child_process';
+import { fstatSync } from 'node:fs';
 import { link, mkdir, readFile, readdir, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { KIB } from '../../../src/lib/base/units.ts';
+import { KIB, MIB } from '../../../src/lib/base/units.ts';
 import type { Disk, DiskFile } from '../../../src/lib/disk/disk.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { DirectoryObjectStore } from '../../../src/lib/objectstore/directory.ts';
+import type { DescriptorBytes } from '../../../src/lib/objectstore/object-store.ts';
 import { compileForNode } from '../../support/compiled.ts';
 import { describeObjectStore } from '../../support/object-store-conformance.ts';
 import { getRangeBytes, listAll, patternSource } from '../../support/store-bytes.ts';
@@ -109,6 +111,43 @@ describe('directory store', () => {
     await expect(store.getRange(request, { write })).rejects.toMatchObject({ code: 'object_changed' });
     const shrink = (): Promise<void> => writeFile(join(root, 'f'), 'short');
     await expect(store.getRange(request, { write: shrink })).rejects.toMatchObject({ code: 'object_changed' });
+  });
+
+  test('a sink that takes bytes itself gets the open file in pieces, and the same errors as one that is written to', async () => {
+    const root = await rootWith({});
+    const sizeBytes = 20 * MIB;
+    const store = new DirectoryObjectStore({ rootPath: root });
+    await store.put({ key: 'f', source: patternSource(sizeBytes), condition: { kind: 'none' }, durable: false });
+    const write = (): never => expect.unreachable();
+    const request = { key: 'f', range: { off: 5, len: sizeBytes - 5 }, purpose: 'file' as const };
+    const pieces: DescriptorBytes[] = [];
+    await store.getRange(request, {
+      write,
+      take: (piece) => {
+        pieces.push(piece);
+        expect(fstatSync(piece.fd).size).toBe(sizeBytes);
+        return Promise.resolve(piece.len);
+      },
+    });
+    expect(pieces.map(({ off, len }) => [off, len])).toEqual([
+      [5, 16 * MIB],
+      [5 + 16 * MIB, 4 * MIB - 5],
+    ]);
+    const short = (): Promise<number> => Promise.resolve(7);
+    await expect(store.getRange(request, { write, take: short })).rejects.toMatchObject({ code: 'object_changed' });
+    const stop = new AbortController();
+    const abort = (piece: DescriptorBytes): Promise<number> => {
+      stop.abort();
+      return Promise.resolve(piece.len);
+    };
+    const stopped = store.getRange({ ...request, signal: stop.signal }, { write, take: abort });
+    await expect(stopped).rejects.toMatchObject({ code: 'interrupted' });
+    const change = async (piece: DescriptorBytes): Promise<number> => {
+      await writeFile(join(root, 'f'), 'y', { flag: 'r+' });
+      return piece.len;
+    };
+    const changed = store.getRange(request, { write, take: change });
+    await expect(changed).rejects.toMatchObject({ code: 'object_changed' });
   });
 
   test('an object that is deleted or replaced while it is read is read to its end', async () => {

@@ -117,4 +117,16 @@ describe('openObjectStore', () => {
     await expect(getRangeBytes(denied, 'k', { off: 0, len: 1 })).rejects.toMatchObject({ code: 'access_denied' });
     await expect(denied.head({ key: 'k' })).rejects.toMatchObject({ code: 'access_denied' });
   });
+
+  test('counts the bytes that a sink took from the file itself', async () => {
+    const metrics = new Metrics();
+    const store = openObjectStore({ kind: 'directory', rootPath: await temporaryDirectory() }, { metrics });
+    const source = { kind: 'bytes', bytes: Buffer.alloc(1000) } as const;
+    await store.put({ key: 'k', source, condition: { kind: 'none' }, durable: false });
+    const take = ({ len }: { len: number }): Promise<number> => Promise.resolve(len);
+    const write = (): never => expect.unreachable();
+    await store.getRange({ key: 'k', range: { off: 0, len: 600 }, purpose: 'file' }, { write, take });
+    expect(counts(metrics)).toMatchObject({ gets: 1, getBytes: 600 });
+    await store.close();
+  });
 });
