@@ -1,4 +1,5 @@
 // The line that `--stats` prints: what the command cost and what the cache saved, from the metrics registry.
+import { getCostsOf } from '../lib/base/get-costs.ts';
 import type { Metrics } from '../lib/base/metrics.ts';
 
 /** Fields of the line, in its order; `elapsed_ms` comes last. */
@@ -15,8 +16,6 @@ const FIELDS = {
   crc_failures: 'seekfs_crc_failures_total',
 } as const;
 
-const SAVED_BY = ['cache', 'single_flight', 'coalescing'];
-
 /** With a price of 1,000 GETs also what was saved, and what both come to. */
 export function statsLine(metrics: Metrics | undefined, elapsedMs: number, pricePer1000Gets?: number): string {
   const counts = Object.entries(FIELDS).map(([field, metric]) => [field, metrics?.get(metric) ?? 0]);
@@ -25,8 +24,6 @@ export function statsLine(metrics: Metrics | undefined, elapsedMs: number, price
 }
 
 function costFields(metrics: Metrics, pricePer1000Gets: number): Record<string, number> {
-  const gets = metrics.get('seekfs_store_gets_total') + metrics.get('seekfs_store_meta_gets_total');
-  const saved = SAVED_BY.reduce((sum, by) => sum + metrics.get('seekfs_store_gets_saved_total', { by }), 0);
-  const cost = (count: number): number => (count / 1000) * pricePer1000Gets;
-  return { gets_saved: saved, cost: cost(gets), cost_saved: cost(saved) };
+  const { savedGets, cost, costSaved } = getCostsOf(metrics, pricePer1000Gets);
+  return { gets_saved: savedGets, cost, cost_saved: costSaved };
 }

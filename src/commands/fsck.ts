@@ -3,6 +3,7 @@ import { boolean } from '@oclif/core/flags';
 import { optionalNsArg } from '../cli/arguments.ts';
 import { SeekfsCommand } from '../cli/base-command.ts';
 import { checkBucket, checkCache, fsckFields, sayFindings } from '../cli/fsck-report.ts';
+import { refuseVia } from '../cli/session.ts';
 
 export default class Fsck extends SeekfsCommand {
   static override summary = 'check the cache, and given NS the bucket against the manifest';
@@ -23,6 +24,7 @@ which drops from the cache what is bad and rebuilds its index. Exit status 3 whe
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Fsck);
     await this.work(flags, async (session) => {
+      refuseVia(session);
       const cache = await checkCache(session, flags);
       const bucket = args.ns === undefined ? undefined : await checkBucket(session, args.ns, flags.deep);
       session.progress.stop();

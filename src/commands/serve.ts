@@ -36,8 +36,12 @@ answers finish, a second signal ends it at once. SIGHUP reads the tokens and the
     'tls-cert': string({ helpValue: 'FILE', summary: 'certificate chain in PEM' }),
     'tls-key': string({ helpValue: 'FILE', summary: 'its private key in PEM' }),
     'log-requests': boolean({ default: false, summary: 'log every request, not only slow and failed ones' }),
-    slow: durationFlag({ default: 5000, summary: 'log requests that take longer' }),
-    drain: durationFlag({ default: 10_000, summary: 'how long running answers may take at the end' }),
+    slow: durationFlag({ default: 5000, defaultHelp: async () => '5s', summary: 'log requests that take longer' }),
+    drain: durationFlag({
+      default: 10_000,
+      defaultHelp: async () => '10s',
+      summary: 'how long running answers may take at the end',
+    }),
     'print-config': boolean({ summary: 'print the configuration and where each value came from, and end' }),
   };
   protected override readonly lifetime = { oneShot: false };

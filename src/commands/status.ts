@@ -1,6 +1,7 @@
 // `seekfs status`: what the cache holds and how full it is.
 import { boolean } from '@oclif/core/flags';
 import { SeekfsCommand } from '../cli/base-command.ts';
+import { refuseVia } from '../cli/session.ts';
 import { residencyOf, statusFields, statusText, type Residency } from '../cli/status-report.ts';
 import { nodeDisk } from '../lib/disk/node-disk.ts';
 import { readCacheUse } from '../lib/maintain/status.ts';
@@ -14,6 +15,7 @@ export default class Status extends SeekfsCommand {
   async run(): Promise<void> {
     const { flags } = await this.parse(Status);
     await this.work(flags, async (session) => {
+      refuseVia(session);
       const { path, l2BytesMax: capacityBytes } = session.config.cache;
       const use = await readCacheUse({ disk: nodeDisk, path, capacityBytes, signal: session.signal });
       const residency: Residency[] = [];

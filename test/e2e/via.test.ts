@@ -57,6 +57,8 @@ test.each([
   [['cat', 'dev', 'big.bin', '--off', '9999999'], 2],
   [['readv', 'dev', 'big.bin:9999999:1'], 2],
   [['warm', 'dev'], 2],
+  [['status'], 2],
+  [['fsck'], 2],
 ])('%j fails as without it, or is refused', async (args, status) => {
   await expect(seekfs(directory, ...args, '--via', serve.url)).rejects.toMatchObject({ code: status });
 });

@@ -25,6 +25,11 @@ export const METRIC_TABLE = {
     { labels: ['by'] },
   ),
   seekfs_store_get_bytes_total: row('counter', 'bytes of files’ objects that arrived from the store'),
+  seekfs_store_cost_total: row(
+    'counter',
+    'what the GETs of objects and of metadata cost, at s3.price_per_1000_gets; 0 without one',
+  ),
+  seekfs_store_cost_saved_total: row('counter', 'what the GETs that were not sent would have cost, likewise'),
   seekfs_store_meta_gets_total: row('counter', 'GET requests for HEAD objects, manifests and indexes'),
   seekfs_store_heads_total: row('counter', 'head requests'),
   seekfs_store_lists_total: row('counter', 'LIST requests'),

@@ -1,6 +1,7 @@
 // What is counted and logged of each request, once, when it is over. Cells are looked up once a route and status, so
 // that the hot path adds to numbers. Secrets come in header fields, and none of those is logged.
 import type { Clock } from '../base/clock.ts';
+import { getCostsOf } from '../base/get-costs.ts';
 import type { Logger } from '../base/log.ts';
 import type { Cell, Histogram, Metrics } from '../base/metrics.ts';
 import type { MemoryGovernor } from '../base/memory.ts';
@@ -45,6 +46,8 @@ export class Accounting {
     clock: Clock;
     memory: MemoryGovernor;
     requestLog: RequestLog;
+    /** Undefined: nobody says. */
+    pricePer1000Gets: number | undefined;
     active: () => number;
   }) {
     const { metrics, memory } = parts;
@@ -64,6 +67,9 @@ export class Accounting {
       metrics.cell('seekfs_process_resident_bytes').value = process.memoryUsage.rss();
       const { user, system } = process.cpuUsage();
       metrics.cell('seekfs_process_cpu_seconds_total').value = (user + system) / 1e6;
+      const { cost, costSaved } = getCostsOf(metrics, parts.pricePer1000Gets ?? 0);
+      metrics.cell('seekfs_store_cost_total').value = cost;
+      metrics.cell('seekfs_store_cost_saved_total').value = costSaved;
     });
     const lag = metrics.histogram('seekfs_event_loop_lag_seconds');
     let dueMs = parts.clock.monotonicMs() + LAG_EVERY_MS;

@@ -157,7 +157,7 @@ export const ENDPOINTS = {
     parameters: [],
     required: [],
     about: 'the store can be reached and the cache written, with reasons',
-    answers: { 200: 'ready' },
+    answers: { 200: 'ready', 503: 'not ready, with reasons' },
     contentTypes: JSON_TYPE,
   },
   metrics: {

@@ -56,9 +56,12 @@ const ERROR = {
   },
 };
 
-function responseOf(status: string, about: string, contentTypes: readonly string[]): unknown {
+function responseOf(
+  status: string,
+  about: string,
+  { isError, contentTypes }: { readonly isError: boolean; readonly contentTypes: readonly string[] },
+): unknown {
   if (status === '304') return { description: about };
-  const isError = Number(status) >= 400;
   const types = isError ? ['application/json'] : contentTypes;
   const schema = isError ? { $ref: '#/components/schemas/Error' } : {};
   return { description: about, content: Object.fromEntries(types.map((type) => [type, { schema }])) };
@@ -73,7 +76,7 @@ function parameterOf(name: ParameterName, isRequired: boolean): unknown {
 export function openApiDocument(): Record<string, unknown> {
   const paths = Object.entries(ENDPOINTS).map(([name, endpoint]) => {
     const required: readonly string[] = endpoint.required;
-    const answers: Readonly<Record<string, string>> = { ...endpoint.answers, ...COMMON_ANSWERS };
+    const answers: Readonly<Record<string, string>> = { ...COMMON_ANSWERS, ...endpoint.answers };
     const operation = {
       operationId: name,
       summary: endpoint.about,
@@ -82,7 +85,14 @@ export function openApiDocument(): Record<string, unknown> {
         ? { requestBody: { required: true, content: { 'application/json': { schema: BODIES[name] } } } }
         : {}),
       responses: Object.fromEntries(
-        Object.entries(answers).map(([status, about]) => [status, responseOf(status, about, endpoint.contentTypes)]),
+        Object.entries(answers).map(([status, about]) => [
+          status,
+          responseOf(status, about, {
+            // /readyz says that it is not ready in the form in which it says that it is.
+            isError: Number(status) >= 400 && !(name === 'readyz' && status === '503'),
+            contentTypes: endpoint.contentTypes,
+          }),
+        ]),
       ),
       security: endpoint.access === 'anyone' ? [] : [{ token: [] }],
     };

@@ -134,7 +134,9 @@ class BlobApi implements BlobServer {
     });
     this.#admission = new Admission(limits, metrics, options.tokens);
     const requestLog = { ...DEFAULT_REQUEST_LOG, ...options.requestLog };
-    this.#accounting = new Accounting({ metrics, log, clock, memory, requestLog, active: () => this.#active.size });
+    const { pricePer1000Gets } = deps.bounds;
+    const active = (): number => this.#active.size;
+    this.#accounting = new Accounting({ metrics, log, clock, memory, requestLog, pricePer1000Gets, active });
     this.#server.on('connection', (socket: Socket) => {
       this.#accounting.connected();
       socket.once('close', () => this.#accounting.disconnected());

@@ -84,11 +84,8 @@ export async function statusOf(snapshots: readonly Snapshot[], deps: StatusDeps)
   const l2 = await bounds.l2();
   const dataBytes = [...versions.values()].reduce((sum, { bytes }) => sum + bytes, 0);
   const cacheBytes = Math.max(l2?.capacityBytes ?? 0, bounds.l1BytesMax);
-  const gets = of('seekfs_store_gets_total');
   const saved = savedGets(samples);
-  const getsSaved = of('seekfs_store_gets_saved_total');
-  const { pricePer1000Gets: price } = bounds;
-  const costOf = (count: number): number | null => (price === undefined ? null : (count / 1000) * price);
+  const costOf = (name: MetricName): number | null => (bounds.pricePer1000Gets === undefined ? null : of(name));
   const errors = snapshots.flatMap((snapshot) => snapshot.errors).sort((a, b) => b.atMs - a.atMs);
   return {
     at_ms: deps.nowMs(),
@@ -103,12 +100,12 @@ export async function statusOf(snapshots: readonly Snapshot[], deps: StatusDeps)
     l1_hit_bytes: of('seekfs_l1_hit_bytes_total'),
     l2_hit_bytes: of('seekfs_l2_hit_bytes_total'),
     store_bytes: of('seekfs_store_get_bytes_total'),
-    gets,
-    gets_saved: getsSaved,
+    gets: of('seekfs_store_gets_total'),
+    gets_saved: of('seekfs_store_gets_saved_total'),
     gets_saved_by: saved,
     /** In the currency of the configured price; null without one. */
-    cost: costOf(gets),
-    cost_saved: costOf(getsSaved),
+    cost: costOf('seekfs_store_cost_total'),
+    cost_saved: costOf('seekfs_store_cost_saved_total'),
     get_budget_per_sec: bounds.getBudgetPerSec ?? null,
     crc_failures: of('seekfs_crc_failures_total'),
     /** Over shuffled epochs of what is published, for a cache of this size; null where nothing was asked for yet. */

@@ -57,13 +57,21 @@ export const API_SETTINGS = {
   'api.max_ranges': count('MAX_RANGES', 64, 'ranges of one `Range`; more is 416'),
   'api.max_connections': count('MAX_CONNECTIONS', 20_000, 'open connections; more are closed at once'),
   'api.max_requests': count('MAX_REQUESTS', 4096, 'requests answered at once; more is 503'),
-  'api.max_client_requests': count('MAX_CLIENT_REQUESTS', 1024, 'of one client address; more is 429'),
+  'api.max_client_requests': count(
+    'MAX_CLIENT_REQUESTS',
+    1024,
+    'requests of one client address that are answered at once; more is 429',
+  ),
   'api.header_timeout_ms': milliseconds(
     'HEADER_TIMEOUT_MS',
     15_000,
     'from a request’s first byte to the end of its header; later is 408',
   ),
-  'api.body_timeout_ms': milliseconds('BODY_TIMEOUT_MS', 60_000, 'the same, to the end of its body; later is 408'),
+  'api.body_timeout_ms': milliseconds(
+    'BODY_TIMEOUT_MS',
+    60_000,
+    'from a request’s first byte to the end of its body; later is 408',
+  ),
   'api.idle_timeout_ms': milliseconds('IDLE_TIMEOUT_MS', 65_000, 'a connection without a request is closed'),
   'api.write_timeout_ms': milliseconds(
     'WRITE_TIMEOUT_MS',
@@ -73,7 +81,7 @@ export const API_SETTINGS = {
   'api.pressed_write_timeout_ms': milliseconds(
     'PRESSED_WRITE_TIMEOUT_MS',
     5000,
-    'the same, while reads wait for memory; the longest first',
+    'as `api.write_timeout_ms` while reads wait for memory; the longest first',
   ),
   'api.max_head_age_ms': count('MAX_HEAD_AGE_MS', 1000, 'age of the HEAD that a request without a version gets', 0),
   'api.max_open_versions': count('MAX_OPEN_VERSIONS', 64, 'versions that stay open'),

@@ -45,8 +45,13 @@ async function checkCache({ cachePath, disk, random }: ReadinessDeps): Promise<R
   try {
     await disk.makeDirectory(cachePath);
     const file = await disk.open(scratch, 'create');
-    await file.close();
-    await disk.remove(scratch);
+    try {
+      // A full disk still takes names.
+      await file.write([Buffer.from('seekfs\n')], 0);
+    } finally {
+      await file.close();
+      await disk.remove(scratch);
+    }
     return { name: 'cache', ok: true, reason: `${cachePath} can be written` };
   } catch (error) {
     return { name: 'cache', ok: false, reason: wrapSystemError(error, `write to ${cachePath}`).message };

@@ -216,6 +216,25 @@ test('requests, latencies and bytes are counted by route and status', async () =
   expect(text).toMatch(/seekfs_memory_limit_bytes 33554432\n/);
 });
 
+test('GETs have their cost, and what was saved has what it would have cost, where there is a price', async () => {
+  data.metrics.add('seekfs_store_gets_total', 3000);
+  data.metrics.add('seekfs_store_meta_gets_total', 1000);
+  data.metrics.add('seekfs_store_gets_saved_total', 500, { by: 'coalescing' });
+  data.metrics.add('seekfs_store_gets_saved_total', 1500, { by: 'cache' });
+  const costs = async (): Promise<unknown> => {
+    const text = (await ask(`${server!.url}/metrics`)).body.toString();
+    const status = JSON.parse((await ask(`${server!.url}/status.json`)).body.toString()) as Record<string, unknown>;
+    const metrics = text.split('\n').filter((line) => line.startsWith('seekfs_store_cost'));
+    return [...metrics, status['cost'], status['cost_saved']];
+  };
+  await start();
+  expect(await costs()).toEqual(['seekfs_store_cost_total 0', 'seekfs_store_cost_saved_total 0', null, null]);
+  await server!.close({ drainMsMax: 0 });
+  data = { ...data, bounds: { ...data.bounds, pricePer1000Gets: 0.5 } };
+  await start();
+  expect(await costs()).toEqual(['seekfs_store_cost_total 2', 'seekfs_store_cost_saved_total 1', 2, 1]);
+});
+
 describe('the end', () => {
   test('what runs is finished, what comes is not accepted, and the connection closes', async () => {
     const url = await start();

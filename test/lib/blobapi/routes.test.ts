@@ -42,6 +42,20 @@ describe('the tables', () => {
     }
   });
 
+  test('every error of the document has the form of errors, but for what is not ready', async () => {
+    const { paths } = jsonOf(await ask('/openapi.json')) as {
+      paths: Record<string, Record<string, { responses: Record<string, { content?: Record<string, unknown> }> }>>;
+    };
+    for (const [path, methods] of Object.entries(paths)) {
+      for (const { responses } of Object.values(methods)) {
+        for (const [status, { content }] of Object.entries(responses)) {
+          const isError = JSON.stringify(content ?? {}).includes('schemas/Error');
+          expect(isError, `${path} ${status}`).toBe(Number(status) >= 400 && !(path === '/readyz' && status === '503'));
+        }
+      }
+    }
+  });
+
   test('what the document requires is required, and what it does not know is refused', async () => {
     for (const { path, method, required } of Object.values(ENDPOINTS)) {
       const options = method === 'POST' ? { method, body: '[{"path":"a.bin","off":0,"len":1}]' } : {};

@@ -387,6 +387,21 @@ describe('the other endpoints', () => {
     });
   });
 
+  test('/readyz is 503 with the reasons where something is not as it should be', async () => {
+    const findings = [
+      { name: 'store', ok: false, reason: 'cannot reach it' },
+      { name: 'cache', ok: true, reason: 'can be written' },
+    ];
+    await server.close({ drainMsMax: 0 });
+    server = await startServer(
+      { ...data, readiness: async () => findings },
+      { listen: { host: '127.0.0.1', port: 0 } },
+    );
+    const answer = await ask('/readyz');
+    expect(answer.status).toBe(503);
+    expect(JSON.parse(answer.body.toString())).toEqual({ status: 'not ready', checks: findings });
+  });
+
   test('/manifest is the manifest under its own names, packed where that is accepted', async () => {
     const packed = await ask('/manifest?ns=dev', { headers: { 'accept-encoding': 'gzip' } });
     expect(packed.headers['content-encoding']).toBe('gzip');
