@@ -45,22 +45,31 @@ export class BlockFeed {
     return this.#hashing.update(block, length);
   }
 
-  /** Hashes a chunk, or copies it in; its memory may be used again when this returns, or its promise resolves. */
+  /** Hashes a chunk, or copies it; its memory may be used again when this returns. Not again before its promise resolves. */
   write(chunk: Uint8Array): Promise<void> | void {
     // Mixed use would change the order: whoever writes chunks gives no blocks.
-    if (this.#hashing.direct) this.#hashing.direct(chunk);
-    else return this.#copyIn(chunk);
+    if (this.#hashing.direct) {
+      this.#hashing.direct(chunk);
+      return undefined;
+    }
+    const length = this.#block ? this.#copyIn(this.#block, chunk) : 0;
+    return length === chunk.length ? undefined : this.#copyInLater(Buffer.from(chunk.subarray(length)));
   }
 
-  async #copyIn(chunk: Uint8Array): Promise<void> {
-    for (let at = 0; at < chunk.length;) {
+  async #copyInLater(rest: Uint8Array): Promise<void> {
+    for (let at = 0; at < rest.length;) {
       this.#block ??= await this.take();
-      const length = Math.min(chunk.length - at, this.#blockBytes - this.#filledBytes);
-      new Uint8Array(this.#block, this.#filledBytes, length).set(chunk.subarray(at, at + length));
-      this.#filledBytes += length;
-      at += length;
-      if (this.#filledBytes === this.#blockBytes) this.#flush();
+      at += this.#copyIn(this.#block, rest.subarray(at));
     }
+  }
+
+  /** @returns how much of it the block had room for */
+  #copyIn(block: SharedArrayBuffer, chunk: Uint8Array): number {
+    const length = Math.min(chunk.length, this.#blockBytes - this.#filledBytes);
+    new Uint8Array(block, this.#filledBytes, length).set(chunk.subarray(0, length));
+    this.#filledBytes += length;
+    if (this.#filledBytes === this.#blockBytes) this.#flush();
+    return length;
   }
 
   #flush(): void {

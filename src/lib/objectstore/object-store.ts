@@ -27,7 +27,7 @@ export interface DescriptorBytes {
 /** Where the bytes of a ranged GET go, in order. */
 export interface RangeSink {
   /**
-   * Consumes a chunk before it returns, or before its promise resolves: the engine reuses the memory afterwards.
+   * Consumes a chunk before it returns: the engine reuses the memory at once, so what is needed later is to be copied.
    * A returned promise holds the connection back.
    */
   write(chunk: Uint8Array): void | Promise<void>;

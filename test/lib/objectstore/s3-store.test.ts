@@ -176,6 +176,26 @@ describe.each(['sdk', 'undici'] as const)('%s engine against a faulty store', (e
     expect(server.count('GET')).toBe(1);
   });
 
+  test('gets at once whose sinks take their time, each another, do not mix their bytes', async () => {
+    const store = open(engine);
+    const gets = Array.from({ length: 6 }, async (_, index) => {
+      const key = `many-${index}`;
+      const object = Buffer.from(patternBytes({ off: 1000 * index, len: SIZE_BYTES }));
+      server.objects.set(key, object);
+      const chunks: Buffer[] = [];
+      const write = async (chunk: Uint8Array): Promise<void> => {
+        chunks.push(Buffer.from(chunk));
+        for (let turn = 0; turn < index; turn += 1) await new Promise((resolve) => void setImmediate(resolve));
+      };
+      await store.getRange(
+        { key, range: RANGE, purpose: 'file' },
+        { write: index === 0 ? (chunk) => void chunks.push(Buffer.from(chunk)) : write },
+      );
+      return Buffer.concat(chunks).equals(object.subarray(RANGE.off, RANGE.off + RANGE.len));
+    });
+    expect(await Promise.all(gets)).toEqual(Array.from({ length: 6 }, () => true));
+  });
+
   test('an IPv6 endpoint works', async () => {
     const six = await new FaultyS3().listen('::1');
     six.objects.set('k', patternBytes({ off: 0, len: SIZE_BYTES }));
