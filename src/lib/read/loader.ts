@@ -17,6 +17,7 @@ import type { Flight, FlightHooks, FlightTable } from './flight.ts';
 import type { FilePage, PagePiece } from './pages.ts';
 import { ChainedSource, FlightSource, PromisedSource, type SlabSource } from './piece.ts';
 import { planGets, roundToQuantum, spansOf, widened, type PlanLimits, type WantedSpan } from './plan.ts';
+import type { PlannedBatches } from './planned.ts';
 
 export interface LoaderDeps {
   readonly cache: PageCache;
@@ -24,6 +25,7 @@ export interface LoaderDeps {
   readonly exhausted: () => ExhaustedBudget | undefined;
   readonly fetcher: Fetcher;
   readonly table: FlightTable;
+  readonly planned: PlannedBatches;
   readonly hooks: FlightHooks;
   /** Random reads fetch whole quanta, whole numbers of granules. */
   readonly quantumBytes: number;
@@ -158,6 +160,7 @@ export class Loader {
     const slabs = new Map<string, Slab>();
     try {
       let presences = await look();
+      if (attempt === 0 && (await this.#promote(pieces, presences, options))) presences = await look();
       let landed = table.landed;
       for (let looks = 0; ; looks += 1) {
         const lacking = this.#missing(pieces, presences, slabs);
@@ -181,6 +184,14 @@ export class Loader {
     } finally {
       for (const slab of slabs.values()) slab.release();
     }
+  }
+
+  /** Begins what is planned around that which a demand read misses. @returns whether the read can join some of it now */
+  async #promote(pieces: readonly PagePiece[], presences: Presences, { lane }: LoadOptions): Promise<boolean> {
+    const { planned, exhausted } = this.#deps;
+    // Where bytes are what is short, the read's own few come first.
+    if (lane !== 'demand' || planned.size === 0 || exhausted() === 'bytes') return false;
+    return planned.promote(this.#missing(pieces, presences));
   }
 
   async #presences(pieces: readonly PagePiece[]): Promise<Presences> {

@@ -19,6 +19,7 @@ import { Fetcher } from './fetcher.ts';
 import { FlightTable, type FlightHooks } from './flight.ts';
 import { Loader } from './loader.ts';
 import { FilePages } from './pages.ts';
+import { PlannedBatches } from './planned.ts';
 import { ReadAhead } from './read-ahead.ts';
 import type { Extent, PlanOptions, ReadOptions, Reader, WarmOptions, WarmPlan, WarmTarget } from './reader.ts';
 import { readExtents, type FileExtent, type ReadvDeps } from './readv.ts';
@@ -74,6 +75,7 @@ class OpenReader implements Reader {
     const saved = (by: string): Cell => metrics.cell('seekfs_store_gets_saved_total', { by });
     const joined = saved('single_flight');
     const table = new FlightTable();
+    const planned = new PlannedBatches();
     const hooks: FlightHooks = {
       cache,
       onFetched: () => {
@@ -94,6 +96,7 @@ class OpenReader implements Reader {
       exhausted,
       fetcher: this.#fetcher,
       table,
+      planned,
       hooks,
       quantumBytes: limits.fetchQuantumBytes ?? GRANULE_BYTES,
       saved: { cached: saved('cache'), joined },
@@ -110,7 +113,7 @@ class OpenReader implements Reader {
       },
     };
     this.#readAhead = new ReadAhead({ loader, cache, exhausted, plan: this.#readv.plan });
-    this.#warming = new Warming({ loader, cache, clock: this.#clock, plan: this.#readv.plan });
+    this.#warming = new Warming({ loader, cache, clock: this.#clock, plan: this.#readv.plan, planned });
   }
 
   cached(_version: PinnedVersion, entry: FileEntry, range: ByteRange): MaybePromise<Slab[] | undefined> {

@@ -5,9 +5,9 @@ import { KIB, MIB } from '../base/units.ts';
 import type { PageCache } from '../cache/page-cache.ts';
 import type { ExhaustedBudget } from '../objectstore/object-store.ts';
 import type { Load, Loader } from './loader.ts';
+import { missingOf } from './batches.ts';
 import { piecesOf, type FilePages } from './pages.ts';
 import type { PlanLimits } from './plan.ts';
-import { missingOf } from './warming.ts';
 
 export interface ReadAheadDeps {
   readonly loader: Loader;

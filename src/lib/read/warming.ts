@@ -1,25 +1,24 @@
 // Brings missing granules into the cache in the background: batches of one large GET each, behind demand reads, at
-// most a few at once. For warm and hints; it reads nothing that is there already.
-import { setImmediate } from 'node:timers/promises';
-import type { ByteRange } from '../base/byte-range.ts';
+// most a few at once. What waits for its turn is planned, so that a demand read begins the batch that it falls into. For
+// warm and hints; it reads nothing that is there already.
 import type { Clock } from '../base/clock.ts';
 import { abortError, throwIfAborted } from '../base/errors.ts';
+import { onAbort } from '../base/on-abort.ts';
 import type { PageCache } from '../cache/page-cache.ts';
-import { GRANULE_BYTES, granuleCount, granulesOf, type GranuleSpan } from '../page/page.ts';
+import { GRANULE_BYTES, granulesOf } from '../page/page.ts';
+import { batchesOf, missingOf, type Batch, type FileRange } from './batches.ts';
 import type { Load, Loader } from './loader.ts';
-import { piecesOf, type FilePage, type FilePages, type PagePiece } from './pages.ts';
+import type { FilePage, PagePiece } from './pages.ts';
+import { planGets, type PlanLimits } from './plan.ts';
+import type { PlannedBatch, PlannedBatches } from './planned.ts';
 import type { PlanOptions, WarmPlan } from './reader.ts';
-import { planGets, spanBytes, spansOf, type PlanLimits } from './plan.ts';
 
 export interface WarmingDeps {
   readonly loader: Loader;
   readonly cache: PageCache;
   readonly clock: Clock;
   readonly plan: PlanLimits;
-}
-
-export interface FileRange extends ByteRange {
-  readonly file: FilePages;
+  readonly planned: PlannedBatches;
 }
 
 export interface WarmingOptions {
@@ -30,44 +29,17 @@ export interface WarmingOptions {
   readonly onBytes: (bytes: number, from: 'cache' | 'store') => void;
 }
 
-/** What is missing of one file, as pieces that one GET can bring. */
-interface Batch {
-  readonly pieces: PagePiece[];
-  bytes: number;
-  slabs: number;
-}
-
+/** That begin in their turn; those that demand reads promote come on top, as far as memory allows. */
 const BATCHES_AT_ONCE = 4;
 /** Of the tickets: four batches and a half-full L1 leave demand its share. */
 const BATCH_SHARE = 0.25;
+/** That wait for their turn: 2 GiB at the default size of a GET, in 16,384 pieces at most. */
+const PLANNED_MAX = 64;
 const REFUSED_PAUSE_MS = 10;
-const PAGES_A_TURN = 1000;
 /** Paths that a plan names. */
 const PATHS_MAX = 20;
 /** After so many refusals with nothing under way a batch queues with demand: it must end some day. */
 const REFUSALS_MAX = 50;
-
-function missingPieces(piece: PagePiece, has: (granule: number) => boolean): GranuleSpan[] {
-  const { page, whole } = piece.filePage;
-  const span = granulesOf(piece);
-  const missing: number[] = [];
-  for (let granule = span.first; granule < span.first + span.count; granule += 1) {
-    if (!has(granule)) missing.push(granule);
-  }
-  return whole && missing.length > 0 ? [{ first: 0, count: granuleCount(page) }] : spansOf(missing);
-}
-
-/** What of the piece the cache has not, in whole granules (or the whole page, where only that can be verified). */
-export async function missingOf(cache: PageCache, piece: PagePiece): Promise<PagePiece[]> {
-  const { filePage } = piece;
-  const presence = await cache.presence(filePage.page);
-  if (presence.complete) return [];
-  return missingPieces(piece, (granule) => presence.has(granule)).map((span) => ({
-    filePage,
-    off: span.first * GRANULE_BYTES,
-    len: spanBytes(filePage.page, span),
-  }));
-}
 
 export class Warming {
   readonly #deps: WarmingDeps;
@@ -81,31 +53,9 @@ export class Warming {
 
   /** Resolves when everything is in the cache or was given up. The first failure ends it, when what is under way has ended. */
   async run(targets: AsyncIterable<FileRange> | Iterable<FileRange>, options: WarmingOptions): Promise<void> {
-    const underWay = new Set<Promise<void>>();
-    const stop = new AbortController();
-    const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
-    const failures: unknown[] = [];
-    try {
-      for await (const batch of this.#batches(targets, options)) {
-        throwIfAborted(options.signal);
-        while (underWay.size >= BATCHES_AT_ONCE && failures.length === 0) await Promise.race(underWay);
-        if (failures.length > 0) break;
-        const { deadlineMs } = options;
-        if (deadlineMs !== undefined && this.#deps.clock.monotonicMs() >= deadlineMs) break;
-        const load = await this.#begin(batch, underWay, signal);
-        const one = this.#land(batch, load, signal, options).catch((error: unknown) => {
-          failures.push(error);
-        });
-        const ended = one.finally(() => underWay.delete(ended));
-        underWay.add(ended);
-      }
-    } catch (error) {
-      failures.push(error);
-      stop.abort(error);
-    }
-    await Promise.all(underWay);
-    await this.#deps.cache.drain();
-    if (failures.length > 0) throw failures[0];
+    const onCached = (bytes: number): void => options.onBytes(bytes, 'cache');
+    const batches = batchesOf(this.#deps.cache, targets, { batchBytesMax: this.#batchBytesMax, onCached });
+    await new Run(this.#deps, options).all(batches);
   }
 
   /** What `run` would send. */
@@ -115,8 +65,9 @@ export class Warming {
     let bytes = 0;
     let gets = 0;
     const paths = new Set<string>();
-    for await (const batch of this.#batches(targets, { onBytes: () => undefined, lasting: options.lasting })) {
-      throwIfAborted(options.signal);
+    const { lasting, signal } = options;
+    for await (const batch of batchesOf(this.#deps.cache, targets, { batchBytesMax: this.#batchBytesMax, lasting })) {
+      throwIfAborted(signal);
       for (const { filePage } of batch.pieces) {
         if (filePage !== last) pages += 1;
         last = filePage;
@@ -128,84 +79,151 @@ export class Warming {
     }
     return { pages, bytes, gets, paths: [...paths] };
   }
+}
 
-  async *#batches(
-    targets: AsyncIterable<FileRange> | Iterable<FileRange>,
-    { onBytes, lasting }: Pick<WarmingOptions, 'onBytes'> & Pick<PlanOptions, 'lasting'>,
-  ): AsyncGenerator<Batch, void, undefined> {
-    let batch: Batch = { pieces: [], bytes: 0, slabs: 0 };
-    function* flush(): Generator<Batch, void, undefined> {
-      if (batch.pieces.length > 0) yield batch;
-      batch = { pieces: [], bytes: 0, slabs: 0 };
+interface Waiting extends PlannedBatch {
+  beginning: Promise<boolean> | undefined;
+}
+
+/** One call of `run`: its batches that wait for their turn, and those under way. */
+class Run {
+  readonly #deps: WarmingDeps;
+  readonly #options: WarmingOptions;
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #waiting = new Set<Waiting>();
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #failures: unknown[] = [];
+
+  constructor(deps: WarmingDeps, options: WarmingOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#signal = options.signal ? AbortSignal.any([options.signal, this.#stop.signal]) : this.#stop.signal;
+  }
+
+  async all(batches: AsyncGenerator<Batch, void, undefined>): Promise<void> {
+    try {
+      await this.#beginAll(batches);
+    } catch (error) {
+      this.#failures.push(error);
+      this.#stop.abort(error);
     }
-    let looked = 0;
-    for await (const target of targets) {
-      let first = true;
-      for (const piece of piecesOf(target.file, target)) {
-        // Millions of pages may be there already: the event loop gets its turn in between.
-        looked += 1;
-        if (looked % PAGES_A_TURN === 0) await setImmediate();
-        const presence = await this.#deps.cache.presence(piece.filePage.page, { lasting });
-        const missing = missingPieces(piece, (granule) => presence.has(granule));
-        const missingBytes = missing.reduce((sum, span) => sum + spanBytes(piece.filePage.page, span), 0);
-        if (missingBytes < piece.len) onBytes(piece.len - missingBytes, 'cache');
-        // A file that does not fit begins a batch, so that its GETs are as few as if it were alone.
-        if (first && batch.bytes + target.len > this.#batchBytesMax) yield* flush();
-        first = false;
-        for (const span of missing) {
-          for (let rest = span; rest.count > 0;) {
-            const count = this.#granulesThatFit(batch, piece, rest);
-            if (count === 0) {
-              yield* flush();
-              continue;
-            }
-            const taken = { first: rest.first, count };
-            const len = spanBytes(piece.filePage.page, taken);
-            batch.pieces.push({ filePage: piece.filePage, off: taken.first * GRANULE_BYTES, len });
-            batch.bytes += len;
-            batch.slabs += count;
-            rest = { first: rest.first + count, count: rest.count - count };
-          }
-        }
+    for (const batch of this.#waiting) this.#deps.planned.delete(batch);
+    this.#waiting.clear();
+    await batches.return();
+    await Promise.all(this.#underWay);
+    await this.#deps.cache.drain();
+    if (this.#failures.length > 0) throw this.#failures[0];
+  }
+
+  async #beginAll(batches: AsyncGenerator<Batch, void, undefined>): Promise<void> {
+    for (let isPlanned = false; !isPlanned || this.#waiting.size > 0;) {
+      throwIfAborted(this.#options.signal);
+      if (this.#isOver) return;
+      const isFull = this.#underWay.size >= BATCHES_AT_ONCE;
+      // It plans on while nothing may begin.
+      if (!isPlanned && (this.#waiting.size === 0 || (isFull && this.#waiting.size < PLANNED_MAX))) {
+        const next = await batches.next();
+        if (next.done) isPlanned = true;
+        else this.#wait(next.value);
+      } else if (isFull) {
+        await Promise.race(this.#underWay);
+      } else {
+        const [first] = this.#waiting;
+        await this.#beginInTurn(first!);
       }
     }
-    yield* flush();
   }
 
-  #granulesThatFit(batch: Batch, piece: PagePiece, rest: GranuleSpan): number {
-    const empty = batch.pieces.length === 0;
-    const roomBytes = this.#batchBytesMax - batch.bytes;
-    const roomSlabs = this.#batchBytesMax / GRANULE_BYTES - batch.slabs;
-    const fits = Math.min(rest.count, roomSlabs, Math.floor(roomBytes / GRANULE_BYTES));
-    if (spanBytes(piece.filePage.page, rest) <= roomBytes && rest.count <= roomSlabs) return rest.count;
-    if (piece.filePage.whole) return empty ? rest.count : 0;
-    return empty ? Math.max(1, fits) : fits;
+  #wait({ pieces, bytes }: Batch): void {
+    const promote = (): Promise<boolean> => {
+      batch.beginning ??= this.#promote(batch).finally(() => (batch.beginning = undefined));
+      return batch.beginning;
+    };
+    const batch: Waiting = { pieces, bytes, promote, beginning: undefined };
+    this.#waiting.add(batch);
+    this.#deps.planned.add(batch);
   }
 
-  /** Waits until there is memory to spare. */
-  async #begin(batch: Batch, underWay: ReadonlySet<Promise<void>>, signal: AbortSignal): Promise<Load> {
-    const { loader, clock, plan } = this.#deps;
-    for (let refusals = 0; ; refusals += 1) {
-      const refusable = underWay.size > 0 || refusals < REFUSALS_MAX;
-      const load = await loader.load(batch.pieces, { lane: 'speculation', refusable, plan, signal });
-      if (load) return load;
-      if (underWay.size > 0) await Promise.race(underWay);
-      else await clock.sleep(REFUSED_PAUSE_MS, signal);
+  async #promote(batch: Waiting): Promise<boolean> {
+    try {
+      return await this.#begin(batch, true);
+    } catch (error) {
+      this.#failures.push(error);
+      return false;
     }
   }
 
-  async #land(batch: Batch, load: Load, signal: AbortSignal, options: WarmingOptions): Promise<void> {
-    const onAbort = (): void => load.close();
-    signal.addEventListener('abort', onAbort, { once: true });
+  /** Waits until there is memory to spare, or a demand read has begun the batch. */
+  async #beginInTurn(batch: Waiting): Promise<void> {
+    for (let refusals = 0; this.#waiting.has(batch) && !this.#isOver; refusals += 1) {
+      if (this.#underWay.size === 0 && refusals >= REFUSALS_MAX) {
+        // No demand read may wait for what waits for demand.
+        this.#deps.planned.delete(batch);
+        await this.#begin(batch, false);
+      } else if (!(await batch.promote()) && this.#waiting.has(batch)) {
+        if (this.#underWay.size > 0) await Promise.race(this.#underWay);
+        else await this.#deps.clock.sleep(REFUSED_PAUSE_MS, this.#signal);
+      }
+    }
+  }
+
+  /** @returns whether anything of it is on its way now */
+  async #begin(batch: Waiting, refusable: boolean): Promise<boolean> {
+    const { loader, cache, plan, planned } = this.#deps;
+    if (this.#isOver) return false;
+    const missing: PagePiece[] = [];
+    // Reads have come since it was planned.
+    for (const piece of batch.pieces) missing.push(...(await missingOf(cache, piece)));
+    let load: Load | undefined;
+    if (missing.length > 0) {
+      load = await loader.load(missing, { lane: 'speculation', refusable, plan, signal: this.#signal });
+      if (!load) return false;
+    }
+    if (!this.#waiting.delete(batch)) {
+      load?.close();
+      return false;
+    }
+    planned.delete(batch);
+    const bytes = missing.reduce((sum, { len }) => sum + len, 0);
+    if (bytes < batch.bytes) this.#options.onBytes(batch.bytes - bytes, 'cache');
+    if (load) this.#follow(load, bytes);
+    return load !== undefined;
+  }
+
+  /** Nothing more may begin. */
+  get #isOver(): boolean {
+    const { deadlineMs } = this.#options;
+    const isLate = deadlineMs !== undefined && this.#deps.clock.monotonicMs() >= deadlineMs;
+    return isLate || this.#signal.aborted || this.#failures.length > 0;
+  }
+
+  #follow(load: Load, bytes: number): void {
+    const land = async (): Promise<void> => {
+      try {
+        await this.#land(load);
+        this.#options.onBytes(bytes, 'store');
+      } catch (error) {
+        this.#failures.push(error);
+      }
+    };
+    const landing = land().finally(() => this.#underWay.delete(landing));
+    this.#underWay.add(landing);
+  }
+
+  async #land(load: Load): Promise<void> {
+    const signal = this.#signal;
+    const close = (): void => load.close();
+    onAbort(signal, close);
     try {
+      if (signal.aborted) throw abortError(signal);
       for (const source of load.pieces) {
         for (let slab = await source.next(); slab; slab = await source.next()) slab.release();
         if (signal.aborted) throw abortError(signal);
       }
     } finally {
-      signal.removeEventListener('abort', onAbort);
+      signal.removeEventListener('abort', close);
       load.close();
     }
-    options.onBytes(batch.bytes, 'store');
   }
 }
