@@ -37,6 +37,10 @@ export class MemoryPageCache implements PageCache {
     };
   }
 
+  keepsAhead(): boolean {
+    return this.granules < this.capacityGranules;
+  }
+
   async read(
     page: Page,
     range: { readonly off: number; readonly len: number },

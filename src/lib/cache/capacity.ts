@@ -1,5 +1,6 @@
 // The bounds of L2: bytes of all segments (sealed sizes and open reservations), and free space that others are left.
-// Asked before a segment is created, and once more after: so the bounds hold with any number of writers.
+// Asked before a segment is created, and once more after: so the bounds hold with any number of writers, the capacity
+// within one segment's size.
 import type { Disk } from '../disk/disk.ts';
 import { makeDirectoryDurably } from '../disk/write-durably.ts';
 import { SEGMENT_HEADER_BYTES, OWNER_BYTES_MAX, type RecordKey } from '../segment/format.ts';
@@ -105,9 +106,12 @@ export class CapacityGuard {
     return (await this.roomBytes(purpose)) >= 0;
   }
 
-  /** Eviction must be able to write what it keeps before it removes the rest: one segment is kept free for it. */
+  /**
+   * Eviction must be able to write what it keeps before it removes the rest: while it does, and the one process that may
+   * is at it, the cache takes up to one segment more. Kept free at all times, that segment would cost every epoch.
+   */
   #boundFor(purpose: Purpose): number {
-    return purpose === 'rewrite' ? this.capacityBytes : this.capacityBytes - this.segmentBytes;
+    return purpose === 'rewrite' ? this.capacityBytes + this.segmentBytes : this.capacityBytes;
   }
 
   /** Bytes that could be reserved now. */

@@ -157,6 +157,10 @@ class LayeredCache implements PageCache {
     if (!onDisk) options.onWritten?.();
   }
 
+  keepsAhead(page: Page): boolean {
+    return (this.#l1?.limitBytes ?? 0) > 0 || (this.#l2?.keepsAhead(page) ?? false);
+  }
+
   async refresh(): Promise<void> {
     await this.#l2?.refresh();
   }

@@ -38,6 +38,9 @@ export interface PageCache {
    */
   insert(run: VerifiedRun, options: { readonly demand: boolean; readonly onWritten?: (() => void) | undefined }): void;
 
+  /** Whether bytes of the page that nobody asked for yet would be kept until somebody does. A hint, not a promise. */
+  keepsAhead(page: Page): boolean;
+
   /** Takes in what other processes wrote, also if it did so a moment ago. */
   refresh(): Promise<void>;
 

@@ -210,6 +210,12 @@ export class SegmentStore {
     return queue.offer(run, options);
   }
 
+  /** As `PageCache.keepsAhead`, on disk. */
+  keepsAhead(page: Page): boolean {
+    const { retention, capacity, set } = this.#parts;
+    return isCacheable(page) && retention.admits(page, { full: capacity.full, residentPages: set.index.count });
+  }
+
   get maintenance(): Maintenance {
     return this.#parts.maintenance;
   }

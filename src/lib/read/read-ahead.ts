@@ -126,6 +126,8 @@ export class ReadAhead {
       const pieces = [];
       for (const piece of piecesOf(file, range)) pieces.push(...(await missingOf(cache, piece)));
       if (pieces.length === 0) return 'begun';
+      // Else the reader would fetch it once more.
+      if (!pieces.every(({ filePage }) => cache.keepsAhead(filePage.page))) return 'refused';
       const load = await loader.load(pieces, { lane: 'speculation', refusable: true, plan });
       if (!load) return 'refused';
       void this.#land(load);

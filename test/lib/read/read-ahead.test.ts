@@ -70,6 +70,19 @@ describe('read-ahead', () => {
     expect(speculativeGets(bench)).toBe(0);
   });
 
+  test('a cache that would not keep what is fetched ahead gets none', async () => {
+    const bench = readBench();
+    bench.cache.capacityGranules = 0;
+    const bytes = someBytes(8 * MIB);
+    const version = await publishBytes(bench.store, [{ path: 'a', bytes, pageSizeBytes: MIB }]);
+    const entry = await version.lookup('a');
+    for (let off = 0; off < bytes.length; off += MIB) {
+      await collect(bench.reader.stream(version, entry, { off, len: MIB }));
+    }
+    expect(speculativeGets(bench)).toBe(0);
+    expect(bench.store.gotBytes).toBe(bytes.length);
+  });
+
   test('while the budget is exhausted there is none', async () => {
     const state = { exhausted: 'bytes' as 'bytes' | undefined };
     const bench = readBench({ deps: { exhausted: () => state.exhausted } });

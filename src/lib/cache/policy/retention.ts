@@ -51,11 +51,14 @@ export class Retention {
 
   admit(page: PageName, state: Fullness): Admission {
     this.#idleUses = Math.max(IDLE_USES_MIN, 2 * state.residentPages);
-    const { policy } = this.#of(page.ns);
-    const key = pageHash(page);
-    if (!policy.admits(key, state)) return 'decline';
-    policy.store(key, true);
+    if (!this.admits(page, state)) return 'decline';
+    this.#of(page.ns).policy.store(pageHash(page), true);
     return 'admit';
+  }
+
+  /** What `admit` would answer now, without an effect. */
+  admits(page: PageName, state: Fullness): boolean {
+    return this.#of(page.ns).policy.admits(pageHash(page), state);
   }
 
   /** Above 0: worth writing again when its segment goes; higher is hotter. A namespace that nobody reads gives way. */
