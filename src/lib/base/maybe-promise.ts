@@ -8,11 +8,6 @@ export function andThen<T, U>(value: MaybePromise<T>, use: (value: T) => MaybePr
   return value instanceof Promise ? value.then(use) : use(value);
 }
 
-/** All of the values in their order, at once where they are all there. */
-export function allOf<T>(values: readonly MaybePromise<T>[]): MaybePromise<T[]> {
-  return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as T[]);
-}
-
 /** Calls `cleanup` once: when what `work` gives is there, or has failed. */
 export function lastly<T>(work: () => MaybePromise<T>, cleanup: () => void): MaybePromise<T> {
   let result: MaybePromise<T> | undefined;

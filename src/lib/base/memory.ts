@@ -16,6 +16,8 @@ export interface Slab {
   release(): void;
   /** A new reference to a part of it: `bytes` [start, end). The caller still owns its own reference of the whole. */
   slice(start: number, end: number): Slab;
+  /** As `slice`, in place of the whole: takes over the caller's reference of it. */
+  narrow(start: number, end: number): Slab;
 }
 
 const TICKET_SHARE = 0.75;
@@ -28,7 +30,7 @@ interface Waiter {
 }
 
 class PooledSlab implements Slab {
-  readonly bytes: Buffer;
+  bytes: Buffer;
   readonly #give: () => void;
   #references = 1;
 
@@ -52,6 +54,16 @@ class PooledSlab implements Slab {
   slice(start: number, end: number): Slab {
     this.retain();
     return new PooledSlab(this.bytes.subarray(start, end), () => this.release());
+  }
+
+  narrow(start: number, end: number): Slab {
+    if (this.#references === 1) {
+      this.bytes = this.bytes.subarray(start, end);
+      return this;
+    }
+    const part = this.slice(start, end);
+    this.release();
+    return part;
   }
 }
 
@@ -136,6 +148,11 @@ export class MemoryGovernor {
     return this.#waiters.size === 0 && this.#fits(lengths.length) ? this.#take(lengths) : undefined;
   }
 
+  /** As `tryAcquire`, one slab. */
+  tryAcquireOne(length: number): Slab | undefined {
+    return this.#waiters.size === 0 && this.#fits(1) ? this.#takeOne(length) : undefined;
+  }
+
   #fits(count: number): boolean {
     return (this.#inUse + count) * SLAB_BYTES <= this.limitBytes;
   }
@@ -148,14 +165,16 @@ export class MemoryGovernor {
   }
 
   #take(lengths: readonly number[]): Slab[] {
-    this.#inUse += lengths.length;
-    return lengths.map((length) => {
-      const whole = this.#free.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
-      return new PooledSlab(whole.subarray(0, length), () => {
-        this.#free.push(whole);
-        this.#inUse -= 1;
-        this.#wake();
-      });
+    return lengths.map((length) => this.#takeOne(length));
+  }
+
+  #takeOne(length: number): Slab {
+    this.#inUse += 1;
+    const whole = this.#free.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
+    return new PooledSlab(length === SLAB_BYTES ? whole : whole.subarray(0, length), () => {
+      this.#free.push(whole);
+      this.#inUse -= 1;
+      if (this.#waiters.size > 0) this.#wake();
     });
   }
 

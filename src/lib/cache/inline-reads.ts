@@ -2,10 +2,7 @@
 // before, since those lie in the operating system's memory, and handing 16 KiB to another thread costs several times what
 // reading them does. One that took long says that they are on the disk again, and for a while none is done so; unless the
 // operating system says that it was the processor that others had.
-import { KIB } from '../base/units.ts';
 
-/** One granule; of more than that the checksums take so long that another thread had better read the rest meanwhile. */
-const BYTES_MAX = 128 * KIB;
 /** From memory 16 KiB take about 5 µs, 128 KiB 20 µs; no disk answers in a tenth of a millisecond. */
 const SLOW_MS = 0.1;
 /** What a slow one takes of the quick ones before it, where the operating system counted no disk: some it does not count. */
@@ -21,7 +18,6 @@ function blocksFromDisks(): number {
 }
 
 export class InlineReads {
-  readonly #clock: { monotonicMs(): number };
   readonly #diskBlocks: () => number;
   /** As of the last slow one. */
   #diskBlocksSeen: number | undefined;
@@ -30,33 +26,24 @@ export class InlineReads {
   /** Since the last slow one, as far as they are not spent on slow ones that no disk was behind. */
   #quick = 0;
 
-  constructor(clock: { monotonicMs(): number }, diskBlocks = blocksFromDisks) {
-    this.#clock = clock;
+  constructor(diskBlocks = blocksFromDisks) {
     this.#diskBlocks = diskBlocks;
   }
 
-  /** `readBefore`: of each check block of the record, 1 where it was. */
+  /** `readBefore`: of each check block of the record, 1 where it was. `end` is past the last one. */
   allows(
     readBefore: Uint8Array,
-    blocks: { readonly first: number; readonly count: number; readonly bytes: number },
+    blocks: { readonly first: number; readonly end: number; readonly nowMs: number },
   ): boolean {
-    if (blocks.bytes > BYTES_MAX || this.#clock.monotonicMs() < this.#pausedUntilMs) return false;
-    for (let block = blocks.first; block < blocks.first + blocks.count; block += 1) {
-      if (readBefore[block] !== 1) return false;
-    }
+    if (blocks.nowMs < this.#pausedUntilMs) return false;
+    for (let block = blocks.first; block < blocks.end; block += 1) if (readBefore[block] !== 1) return false;
     return true;
   }
 
-  /** Runs such a read, and learns from it. */
-  run<T>(read: () => T): T {
-    const startedMs = this.#clock.monotonicMs();
-    try {
-      return read();
-    } finally {
-      const endedMs = this.#clock.monotonicMs();
-      if (endedMs - startedMs < SLOW_MS) this.#onQuick();
-      else this.#onSlow(endedMs);
-    }
+  /** Learns from such a read, also from one that failed. */
+  took(time: { readonly startedMs: number; readonly endedMs: number }): void {
+    if (time.endedMs - time.startedMs < SLOW_MS) this.#onQuick();
+    else this.#onSlow(time.endedMs);
   }
 
   #onQuick(): void {

@@ -3,14 +3,13 @@
 // that are gone. Never throws for any of it.
 import { systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { andThen, type MaybePromise } from '../base/maybe-promise.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { MIB } from '../base/units.ts';
 import type { DiskFile } from '../disk/disk.ts';
 import type { Page } from '../page/page.ts';
 import { BLOCK_BYTES, type RecordHead } from '../segment/format.ts';
 import { InlineReads } from './inline-reads.ts';
-import { readBlocks, readRecordHead } from '../segment/reader.ts';
+import { areIntact, positionOf, readBlocks, readRecordHead } from '../segment/reader.ts';
 import { decodeItem, itemFits, PAGE_RECORD_KIND, type FileKey, type PageItem } from './page-key.ts';
 import type { IndexedRecord, RecordIndex } from './record-index.ts';
 import type { Segment, SegmentSet } from './segment-set.ts';
@@ -24,6 +23,8 @@ export type Unread = 'gone' | 'failed';
 export interface KnownHead {
   readonly head: RecordHead;
   readonly item: PageItem;
+  /** The head's, or an equal one that a page was looked up with: the next time it is the same object. */
+  group: Buffer;
   /** 1 for each check block that was read and was intact. */
   readonly readBefore: Uint8Array;
 }
@@ -33,7 +34,8 @@ export class RecordReader {
   readonly #index: RecordIndex;
   readonly #metrics: Metrics;
   readonly #log: Logger;
-  readonly #inline: InlineReads;
+  readonly #clock: { monotonicMs(): number };
+  readonly #inline = new InlineReads();
   readonly #heads = new Map<number, KnownHead>();
   #headsBytes = 0;
 
@@ -42,17 +44,17 @@ export class RecordReader {
     this.#index = parts.set.index;
     this.#metrics = parts.metrics;
     this.#log = parts.log;
-    this.#inline = new InlineReads(parts.clock);
+    this.#clock = parts.clock;
   }
 
-  /** The record's head, when it is a record of this very page. No promise where it is known. */
-  head(record: IndexedRecord, page: Page, key: FileKey): MaybePromise<KnownHead | Unread> {
+  /** The record's head, when it is a record of this very page. */
+  async head(record: IndexedRecord, page: Page, key: FileKey): Promise<KnownHead | Unread> {
     const known = this.#heads.get(placeOf(record));
     return known ? this.#matched(known, record, page, key) : this.#readHead(record, page, key);
   }
 
   #matched(known: KnownHead, record: IndexedRecord, page: Page, key: FileKey): KnownHead | Unread {
-    if (itemFits(known.item, page) && known.head.group.equals(key.group)) return known;
+    if (isOf(known, page, key)) return known;
     // Another page size, or another file with the same hash: sound, but no answer for the page that is read now, and it
     // would be found again and again.
     this.#index.removeRecord(record);
@@ -67,7 +69,7 @@ export class RecordReader {
     if (typeof head === 'string') return head === 'damaged' ? this.#damaged(record, 'head') : head;
     const item = head.kind === PAGE_RECORD_KIND ? decodeItem(head.item, head.payloadBytes) : undefined;
     if (!item) return this.#damaged(record, 'head');
-    const known = { head, item, readBefore: new Uint8Array(head.blockCrcs.length) };
+    const known = { head, item, group: head.group, readBefore: new Uint8Array(head.blockCrcs.length) };
     this.#keep(placeOf(record), known);
     return this.#matched(known, record, page, key);
   }
@@ -82,27 +84,46 @@ export class RecordReader {
     }
   }
 
-  /**
-   * Fills the buffers from check block `first` of the payload on; true when every block is intact. No promise where they
-   * lie in the operating system's memory, as far as is known.
-   */
-  blocks(
+  /** Fills the buffers from check block `first` of the payload on; true when every block is intact. */
+  async blocks(
     record: IndexedRecord,
     { head, readBefore }: KnownHead,
     first: number,
     buffers: readonly Buffer[],
-  ): MaybePromise<true | Unread> {
+  ): Promise<true | Unread> {
+    const intact = await this.#with(record, (file) => readBlocks(file, head, first, buffers));
+    if (intact === false) return this.#damaged(record, 'payload');
     const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
-    const count = Math.ceil(bytes / BLOCK_BYTES);
-    const inline = this.#inline.allows(readBefore, { first, count, bytes });
-    const read = this.#with(record, (file) => {
-      if (!inline || !file.readNow) return readBlocks(file, head, first, buffers);
-      return readBlocks(file, head, first, buffers, (into, at) => this.#inline.run(() => file.readNow!(into, at)));
-    });
-    return andThen(read, (intact) => {
-      if (intact === true) readBefore.fill(1, first, first + count);
-      return intact === false ? this.#damaged(record, 'payload') : intact;
-    });
+    if (intact === true) readBefore.fill(1, first, first + Math.ceil(bytes / BLOCK_BYTES));
+    return intact;
+  }
+
+  /**
+   * As `head` and `blocks` of one buffer, at once, where it is known that the blocks lie in the operating system's memory.
+   * False where they do not, and where anything is wrong: those two find out what, and what is to be done about it.
+   */
+  blocksNow(
+    record: IndexedRecord,
+    of: { readonly page: Page; readonly key: FileKey; readonly first: number },
+    into: Buffer,
+  ): boolean {
+    const known = this.#heads.get(placeOf(record));
+    const segment = this.#set.get(record.segment);
+    if (!known || !segment || !isOf(known, of.page, of.key)) return false;
+    const { head, readBefore } = known;
+    const startedMs = this.#clock.monotonicMs();
+    const end = of.first + Math.ceil(into.length / BLOCK_BYTES);
+    if (!this.#inline.allows(readBefore, { first: of.first, end, nowMs: startedMs })) return false;
+    const file = this.#set.openFile(segment, startedMs);
+    if (!file?.readNow) return false;
+    let read = 0;
+    try {
+      read = file.readNow(into, positionOf(head, of.first, into.length));
+    } catch {
+      // The next read meets it again, and says so.
+    }
+    this.#inline.took({ startedMs, endedMs: this.#clock.monotonicMs() });
+    return read === into.length && areIntact(head, of.first, into);
   }
 
   #damaged(record: IndexedRecord, what: string): Unread {
@@ -116,18 +137,14 @@ export class RecordReader {
     return 'gone';
   }
 
-  #with<T>(
-    record: IndexedRecord,
-    use: (file: DiskFile, segment: Segment) => MaybePromise<T>,
-  ): MaybePromise<T | Unread> {
+  async #with<T>(record: IndexedRecord, use: (file: DiskFile, segment: Segment) => Promise<T>): Promise<T | Unread> {
     const segment = this.#set.get(record.segment);
     if (!segment) {
       this.#index.removeRecord(record);
       return 'gone';
     }
     try {
-      const used = this.#set.withFile<T | Unread>(segment, (file) => use(file, segment));
-      return used instanceof Promise ? used.catch((error: unknown) => this.#unread(segment, error)) : used;
+      return await this.#set.withFile(segment, (file) => use(file, segment));
     } catch (error) {
       return this.#unread(segment, error);
     }
@@ -144,6 +161,15 @@ export class RecordReader {
     this.#log.log('warn', `cannot read the cache in ${this.#set.directoryPath} (${reason}): reading through`);
     return 'failed';
   }
+}
+
+/** Is it the head of a record of this very page? */
+function isOf(known: KnownHead, page: Page, key: FileKey): boolean {
+  if (known.group !== key.group) {
+    if (!known.group.equals(key.group)) return false;
+    known.group = key.group;
+  }
+  return itemFits(known.item, page);
 }
 
 function costOf(known: KnownHead): number {

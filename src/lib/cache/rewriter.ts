@@ -2,7 +2,14 @@
 // records. Used by maintenance alone; what it cannot read or has no room for is left to be fetched again.
 import type { MemoryGovernor } from '../base/memory.ts';
 import { SLAB_BYTES } from '../base/memory.ts';
-import { CHECK_BLOCK_BYTES, GRANULE_BYTES, granuleLength, type GranuleSpan, type Page } from '../page/page.ts';
+import {
+  BLOCKS_PER_GRANULE,
+  CHECK_BLOCK_BYTES,
+  GRANULE_BYTES,
+  granuleLength,
+  type GranuleSpan,
+  type Page,
+} from '../page/page.ts';
 import type { LogWriter } from './log-writer.ts';
 import { encodeItem, itemOf, PAGE_RECORD_KIND, type FileKey, type PageItem } from './page-key.ts';
 import { bitsOf, planPieces, recordsOf, type Piece } from './pieces.ts';
@@ -12,7 +19,6 @@ import type { SegmentSet } from './segment-set.ts';
 
 /** Granules that are copied at a time when the memory limit leaves nothing. */
 const OWN_GRANULES = 8;
-const BLOCKS_PER_GRANULE = GRANULE_BYTES / CHECK_BLOCK_BYTES;
 
 /**
  * `damaged`, or gone meanwhile; `failed`: the disk does not give it now, later it may; `no-room`: the bounds of the cache

@@ -3,7 +3,6 @@
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { systemErrorCode } from '../base/errors.ts';
-import { andThen, lastly, type MaybePromise } from '../base/maybe-promise.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import { formatSegmentName, type SegmentName } from '../segment/names.ts';
 
@@ -31,7 +30,7 @@ export class SegmentFiles {
   readonly #directoryPath: string;
   readonly #clock: Clock;
   readonly #closing = new AbortController();
-  /** By segment number, in order of last use. */
+  /** By segment number. */
   readonly #files = new Map<number, OpenFile>();
   #watching = false;
 
@@ -42,19 +41,25 @@ export class SegmentFiles {
   }
 
   /**
-   * Runs `use` with the segment's open file, at once where it is open.
+   * Runs `use` with the segment's open file.
    * @throws system errors of opening it, and what `use` throws
    */
-  with<T>(segment: OpenableSegment, use: (file: DiskFile) => MaybePromise<T>): MaybePromise<T> {
+  async with<T>(segment: OpenableSegment, use: (file: DiskFile) => Promise<T>): Promise<T> {
     const open = this.#borrow(segment);
-    return lastly(
-      () => andThen(open.file ?? open.opening, use),
-      () => {
-        open.users -= 1;
-        open.usedAtMs = this.#clock.monotonicMs();
-        if (open.users === 0 && segment.gone) this.#close(segment.number, open);
-      },
-    );
+    try {
+      return await use(await open.opening);
+    } finally {
+      open.users -= 1;
+      open.usedAtMs = this.#clock.monotonicMs();
+      if (open.users === 0 && segment.gone) this.#close(segment.number, open);
+    }
+  }
+
+  /** The file, where it is open, for use before anything else runs. */
+  openNow(segment: OpenableSegment, nowMs: number): DiskFile | undefined {
+    const open = this.#files.get(segment.number);
+    if (open?.file) open.usedAtMs = nowMs;
+    return open?.file;
   }
 
   /** The segment is gone: closes its file, now or after its last use. */
@@ -74,8 +79,6 @@ export class SegmentFiles {
     const known = this.#files.get(segment.number);
     if (known) {
       known.users += 1;
-      this.#files.delete(segment.number);
-      this.#files.set(segment.number, known);
       return known;
     }
     const open: OpenFile = { opening: this.#open(segment), file: undefined, users: 1, usedAtMs: 0 };
@@ -114,13 +117,9 @@ export class SegmentFiles {
 
   /** Closes up to `count` files that nobody uses, the longest unused first. */
   #closeIdle(count: number, usedBeforeMs = Number.POSITIVE_INFINITY): void {
-    let left = count;
-    for (const [number, open] of this.#files) {
-      if (left === 0) return;
-      if (open.users > 0 || open.usedAtMs > usedBeforeMs) continue;
-      this.#close(number, open);
-      left -= 1;
-    }
+    const idle = [...this.#files].filter(([, open]) => open.users === 0 && open.usedAtMs <= usedBeforeMs);
+    idle.sort(([, one], [, other]) => one.usedAtMs - other.usedAtMs);
+    for (const [number, open] of idle.slice(0, count)) this.#close(number, open);
   }
 
   #close(number: number, open: OpenFile): void {

@@ -2,7 +2,6 @@
 // remove, fills the index with it, and lends out their open files. Never writes.
 import type { Clock } from '../base/clock.ts';
 import { systemErrorCode } from '../base/errors.ts';
-import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
@@ -307,8 +306,13 @@ export class SegmentSet {
    * Runs `use` with the segment's open file.
    * @throws system errors of opening it, and what `use` throws
    */
-  withFile<T>(segment: Segment, use: (file: DiskFile) => MaybePromise<T>): MaybePromise<T> {
+  withFile<T>(segment: Segment, use: (file: DiskFile) => Promise<T>): Promise<T> {
     return this.#files.with(segment, use);
+  }
+
+  /** The segment's file, where it is open, for use before anything else runs. */
+  openFile(segment: Segment, nowMs: number): DiskFile | undefined {
+    return this.#files.openNow(segment, nowMs);
   }
 
   async close(): Promise<void> {

@@ -3,14 +3,13 @@
 // nothing of L1, manifests or fetches.
 import { systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { allOf, andThen, lastly, type MaybePromise } from '../base/maybe-promise.ts';
+import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { MemoryGovernor, Slab } from '../base/memory.ts';
 import type { Cell, Metrics } from '../base/metrics.ts';
 import {
+  BLOCKS_PER_GRANULE,
   CHECK_BLOCK_BYTES,
-  GRANULE_BYTES,
   granuleCount,
-  granuleLength,
   granulesOf,
   type GranuleSpan,
   type Page,
@@ -18,6 +17,7 @@ import {
 import type { VerifiedRun } from '../page/verified.ts';
 import type { CapacityGuard } from './capacity.ts';
 import type { ReadActivity } from './cleaning.ts';
+import { cutOf, cutSlab, type Cut, type PageRange } from './cuts.ts';
 import type { GranuleBits } from './granule-bits.ts';
 import type { Maintenance } from './maintenance.ts';
 import { isCacheable, type FileKeys } from './page-key.ts';
@@ -26,6 +26,7 @@ import type { Retention } from './policy/retention.ts';
 import type { IndexedRecord } from './record-index.ts';
 import type { KnownHead, RecordReader, Unread } from './record-reader.ts';
 import type { SegmentSet } from './segment-set.ts';
+import { WarmReads } from './warm-reads.ts';
 import type { OfferOptions, WriteQueue } from './write-queue.ts';
 
 /** A read that meets damage looks again for other copies of the granules, this often at most. */
@@ -35,11 +36,6 @@ const REFRESH_INTERVAL_MS = 200;
 
 /** How old a listing may be while every read finds what it wants. */
 const STALE_MS = 5000;
-
-interface PageRange {
-  readonly off: number;
-  readonly len: number;
-}
 
 export interface SegmentStoreParts {
   readonly set: SegmentSet;
@@ -61,11 +57,13 @@ export interface SegmentStoreParts {
 
 export class SegmentStore {
   readonly #parts: SegmentStoreParts;
+  readonly #warm: WarmReads;
   readonly #hitBytes: Cell;
   #refreshedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: SegmentStoreParts) {
     this.#parts = parts;
+    this.#warm = new WarmReads({ index: parts.set.index, reader: parts.reader, memory: parts.memory });
     this.#hitBytes = parts.metrics.cell('seekfs_l2_hit_bytes_total');
   }
 
@@ -107,81 +105,72 @@ export class SegmentStore {
   ): MaybePromise<Slab[] | undefined> {
     // A reader that finds everything must let go of segments that others removed, too.
     if (this.#parts.clock.monotonicMs() - this.#refreshedAtMs > STALE_MS) void this.refresh();
-    const { reads } = this.#parts;
+    const { reads, keys } = this.#parts;
     reads.begun += 1;
+    const warm = isCacheable(page) ? this.#warm.read(page, keys.of(page), range) : undefined;
+    if (warm) {
+      this.#hitBytes.value += range.len;
+      return warm;
+    }
     reads.underWay += 1;
-    return lastly(
-      () => this.#read(page, range, { ...options, attempt: 1 }),
-      () => {
-        reads.underWay -= 1;
-      },
-    );
+    return this.#read(page, range, options.signal).finally(() => {
+      reads.underWay -= 1;
+    });
   }
 
-  #read(
-    page: Page,
-    range: PageRange,
-    options: { readonly signal?: AbortSignal | undefined; readonly attempt: number },
-  ): MaybePromise<Slab[] | undefined> {
-    const pieces = planPieces(this.#records(page), granulesOf(range));
-    if (!pieces) return undefined;
-    return andThen(this.#readPieces(page, range, pieces, options.signal), (slabs) => {
+  async #read(page: Page, range: PageRange, signal: AbortSignal | undefined): Promise<Slab[] | undefined> {
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
+      const pieces = planPieces(this.#records(page), granulesOf(range));
+      if (!pieces) return undefined;
+      const slabs = await this.#readPieces(page, range, pieces, signal);
       if (slabs === 'failed') return undefined;
       if (slabs !== 'gone') {
         this.#hitBytes.value += range.len;
         return slabs;
       }
       // Damaged, or removed by another process, which may have written it again elsewhere.
-      const attempt = options.attempt + 1;
-      return this.refresh().then(() =>
-        attempt > ATTEMPTS_MAX ? undefined : this.#read(page, range, { ...options, attempt }),
-      );
-    });
+      await this.refresh();
+    }
+    return undefined;
   }
 
-  #readPieces(
+  async #readPieces(
     page: Page,
     range: PageRange,
     pieces: readonly Piece[],
     signal: AbortSignal | undefined,
-  ): MaybePromise<Slab[] | Unread> {
+  ): Promise<Slab[] | Unread> {
     const { reader, memory, keys } = this.#parts;
     const key = keys.of(page);
-    const cuts = cutsOf(page, range);
+    const heads = await Promise.all(pieces.map(({ record }) => reader.head(record, page, key)));
+    const unknown = heads.find((head) => typeof head === 'string');
+    if (unknown) return unknown;
+    const { first, count } = granulesOf(range);
+    const cuts = Array.from({ length: count }, (_, index) => cutOf(page, first + index, range));
     const lengths = cuts.map((cut) => cut.blocksEnd - cut.blocksStart);
-    return andThen(allOf(pieces.map(({ record }) => reader.head(record, page, key))), (heads) => {
-      const unknown = heads.find((head) => typeof head === 'string');
-      if (unknown) return unknown;
-      const acquired = memory.tryAcquire(lengths) ?? memory.acquire(lengths, { lane: 'demand', signal });
-      return andThen(acquired, (slabs) =>
-        this.#fill(
-          slabs!,
-          cuts,
-          pieces.map((piece, index) => ({ ...piece, head: heads[index] as KnownHead })),
-        ),
-      );
-    });
+    const slabs = await memory.acquire(lengths, { lane: 'demand', signal });
+    const known = pieces.map((piece, index) => ({ ...piece, head: heads[index] as KnownHead }));
+    return this.#fill(slabs!, cuts, known);
   }
 
   /** Reads the pieces into the slabs, one for each cut, which it takes over. */
-  #fill(
+  async #fill(
     slabs: Slab[],
     cuts: readonly Cut[],
     pieces: readonly (Piece & { readonly head: KnownHead })[],
-  ): MaybePromise<Slab[] | Unread> {
+  ): Promise<Slab[] | Unread> {
     const first = pieces[0]!.first;
     const reads = pieces.map((piece) => {
       const at = piece.first - first;
       const buffers = slabs.slice(at, at + piece.count).map((slab) => slab.bytes);
-      const inRecord = (piece.first - piece.record.firstGranule) * GRANULE_BYTES + cuts[at]!.blocksStart;
-      return this.#parts.reader.blocks(piece.record, piece.head, inRecord / CHECK_BLOCK_BYTES, buffers);
+      const granule = piece.first - piece.record.firstGranule;
+      const block = granule * BLOCKS_PER_GRANULE + cuts[at]!.blocksStart / CHECK_BLOCK_BYTES;
+      return this.#parts.reader.blocks(piece.record, piece.head, block, buffers);
     });
-    return andThen(allOf(reads), (answers) => {
-      const unread = answers.find((answer) => answer !== true);
-      if (!unread) return cutSlabs(slabs, cuts);
-      for (const slab of slabs) slab.release();
-      return unread;
-    });
+    const unread = (await Promise.all(reads)).find((answer) => answer !== true);
+    if (!unread) return slabs.map((slab, index) => cutSlab(slab, cuts[index]!));
+    for (const slab of slabs) slab.release();
+    return unread;
   }
 
   /** A read of the page, found here or in memory, or missed: what retention learns from. Parts of one page count once. */
@@ -243,36 +232,4 @@ export class SegmentStore {
     await this.#parts.maintenance.close();
     await this.#parts.set.close();
   }
-}
-
-/** What of each granule is wanted, and the whole check blocks around it, granule-relative and half-open. */
-interface Cut {
-  readonly start: number;
-  readonly end: number;
-  readonly blocksStart: number;
-  readonly blocksEnd: number;
-}
-
-function cutsOf(page: Page, range: PageRange): Cut[] {
-  const { first, count } = granulesOf(range);
-  return Array.from({ length: count }, (_, index) => {
-    const granule = first + index;
-    const length = granuleLength(page, granule);
-    const start = Math.max(0, range.off - granule * GRANULE_BYTES);
-    const end = Math.min(length, range.off + range.len - granule * GRANULE_BYTES);
-    const blocksStart = start - (start % CHECK_BLOCK_BYTES);
-    const blocksEnd = Math.min(length, Math.ceil(end / CHECK_BLOCK_BYTES) * CHECK_BLOCK_BYTES);
-    return { start, end, blocksStart, blocksEnd };
-  });
-}
-
-/** The wanted parts of the slabs, which it takes over. */
-function cutSlabs(slabs: readonly Slab[], cuts: readonly Cut[]): Slab[] {
-  return slabs.map((slab, index) => {
-    const { start, end, blocksStart, blocksEnd } = cuts[index]!;
-    if (start === blocksStart && end === blocksEnd) return slab;
-    const part = slab.slice(start - blocksStart, end - blocksStart);
-    slab.release();
-    return part;
-  });
 }

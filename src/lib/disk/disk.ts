@@ -28,10 +28,10 @@ export interface DiskFile {
   /** Fills the buffers in order from `position`; resolves with the bytes read, fewer only at the end of the file. */
   read(buffers: readonly Uint8Array[], position: number): Promise<number>;
   /**
-   * As `read`, without letting anything else run meanwhile: for bytes that the operating system holds in memory. Absent:
-   * there is no such way.
+   * As `read` into one buffer, without letting anything else run meanwhile: for bytes that the operating system holds in
+   * memory. Absent: there is no such way.
    */
-  readNow?(buffers: readonly Uint8Array[], position: number): number;
+  readNow?(buffer: Uint8Array, position: number): number;
   /** The operating system's number of the file while it is open, for a read in another thread. Absent: there is none. */
   readonly fd?: number | undefined;
   /** Writes all of the buffers in order at `position`, or throws. */

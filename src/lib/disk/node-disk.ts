@@ -1,5 +1,5 @@
 // The Disk over node:fs.
-import { constants, read, readv, readvSync } from 'node:fs';
+import { constants, read, readSync, readv } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import { makeDirectory } from './make-directory.ts';
 import type { Disk, DiskFile, DiskSpace, DiskStat, OpenMode } from './disk.ts';
@@ -77,12 +77,10 @@ class NodeFile implements DiskFile {
     return done;
   }
 
-  readNow(buffers: readonly Uint8Array[], position: number): number {
-    const wanted = totalBytes(buffers);
+  readNow(buffer: Uint8Array, position: number): number {
     let done = 0;
-    while (done < wanted) {
-      const left = done === 0 ? buffers : remainder(buffers, done);
-      const bytesRead = readvSync(this.#openFd(), left.slice(0, VECTORS_MAX), position + done);
+    while (done < buffer.byteLength) {
+      const bytesRead = readSync(this.#openFd(), buffer, done, buffer.byteLength - done, position + done);
       if (bytesRead === 0) break;
       done += bytesRead;
     }

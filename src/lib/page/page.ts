@@ -6,6 +6,7 @@ import { KIB, MIB } from '../base/units.ts';
 
 export const GRANULE_BYTES = SLAB_BYTES;
 export const CHECK_BLOCK_BYTES = 16 * KIB;
+export const BLOCKS_PER_GRANULE = GRANULE_BYTES / CHECK_BLOCK_BYTES;
 export const PAGE_BYTES_MIN = 64 * KIB;
 export const PAGE_BYTES_MAX = 64 * MIB;
 

@@ -1,7 +1,6 @@
 // Verified reads of records from a segment file: a head, or some check blocks of a payload. Whatever does not fit its
 // checksum is `undefined` or `false`, never bytes. Knows nothing of pages, names or who removes segments.
-import { crc32c } from '../base/crc32c.ts';
-import { andThen, type MaybePromise } from '../base/maybe-promise.ts';
+import { crc32c, crc32cCombine } from '../base/crc32c.ts';
 import type { DiskFile } from '../disk/disk.ts';
 import { BLOCK_BYTES, decodeRecordHead, type RecordHead } from './format.ts';
 
@@ -25,32 +24,40 @@ export async function readRecordHead(file: DiskFile, place: RecordPlace): Promis
 /**
  * Fills the buffers with payload bytes from check block `firstBlock` on and checks each block. Every buffer but the
  * last holds whole blocks, and the last one ends at a block's end. False where the bytes are not those written.
- * `reading` reads the file in place of its own `read`; where it gives no promise, this gives none.
  * @throws system errors of the disk
  */
-export function readBlocks(
+export async function readBlocks(
   file: DiskFile,
   head: RecordHead,
   firstBlock: number,
   buffers: readonly Uint8Array[],
-  reading: (buffers: readonly Uint8Array[], position: number) => MaybePromise<number> = file.read.bind(file),
-): MaybePromise<boolean> {
-  const start = firstBlock * BLOCK_BYTES;
+): Promise<boolean> {
   const wanted = buffers.reduce((sum, buffer) => sum + buffer.byteLength, 0);
-  if (start + wanted > head.payloadBytes) throw new RangeError('blocks past the end of the payload');
-  return andThen(
-    reading(buffers, head.offset + head.headBytes + start),
-    (read) => read === wanted && areIntact(head, firstBlock, buffers),
-  );
-}
-
-function areIntact(head: RecordHead, firstBlock: number, buffers: readonly Uint8Array[]): boolean {
+  if ((await file.read(buffers, positionOf(head, firstBlock, wanted))) !== wanted) return false;
   let block = firstBlock;
   for (const buffer of buffers) {
-    for (let at = 0; at < buffer.byteLength; at += BLOCK_BYTES) {
-      if (crc32c(buffer.subarray(at, at + BLOCK_BYTES)) !== head.blockCrcs[block]) return false;
-      block += 1;
-    }
+    if (!areIntact(head, block, buffer)) return false;
+    block += Math.ceil(buffer.byteLength / BLOCK_BYTES);
   }
   return true;
+}
+
+/** Where in the file `bytes` of payload from the check block on lie. */
+export function positionOf(head: RecordHead, firstBlock: number, bytes: number): number {
+  const start = firstBlock * BLOCK_BYTES;
+  if (start + bytes > head.payloadBytes) throw new RangeError('blocks past the end of the payload');
+  return head.offset + head.headBytes + start;
+}
+
+/**
+ * Are these the check blocks from `firstBlock` on? One checksum of all of them, against what theirs combine to: a call
+ * for each block takes a seventh longer.
+ */
+export function areIntact(head: RecordHead, firstBlock: number, blocks: Uint8Array): boolean {
+  let expected = head.blockCrcs[firstBlock]!;
+  for (let at = BLOCK_BYTES, block = firstBlock + 1; at < blocks.byteLength; at += BLOCK_BYTES, block += 1) {
+    const length = Math.min(BLOCK_BYTES, blocks.byteLength - at);
+    expected = crc32cCombine(expected, head.blockCrcs[block]!, length);
+  }
+  return crc32c(blocks) === expected;
 }

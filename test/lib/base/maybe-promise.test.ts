@@ -1,14 +1,9 @@
 import { expect, test } from 'vitest';
-import { allOf, andThen, lastly } from '../../../src/lib/base/maybe-promise.ts';
+import { andThen, lastly } from '../../../src/lib/base/maybe-promise.ts';
 
 test('what is there goes on at once, what is promised when it comes', async () => {
   expect(andThen(2, (value) => value + 1)).toBe(3);
   await expect(andThen(Promise.resolve(2), (value) => value + 1)).resolves.toBe(3);
-});
-
-test('all are there at once only where none is promised', async () => {
-  expect(allOf([1, 2])).toEqual([1, 2]);
-  await expect(allOf([1, Promise.resolve(2)])).resolves.toEqual([1, 2]);
 });
 
 test('the cleanup comes once, after the work: at its end, when its promise settles, and when it fails either way', async () => {

@@ -39,6 +39,21 @@ describe('slabs', () => {
     expect(governor.inUseBytes).toBe(0);
   });
 
+  test('are narrowed in place by their only holder, and without a change for the others', async () => {
+    const governor = governorOf(1);
+    const slab = governor.tryAcquireOne(100)!;
+    expect(governor.tryAcquireOne(1)).toBeUndefined();
+    slab.bytes.write('hello', 10);
+    const other = slab.retain();
+    const part = slab.narrow(10, 15);
+    expect([part.bytes.toString(), other.bytes.length]).toEqual(['hello', 100]);
+    other.release();
+    const end = part.narrow(3, 5);
+    expect([end.bytes.toString(), governor.inUseBytes]).toEqual(['lo', SLAB_BYTES]);
+    end.release();
+    expect([governor.inUseBytes, governor.tryAcquireOne(SLAB_BYTES)!.bytes.length]).toEqual([0, SLAB_BYTES]);
+  });
+
   test('cannot be released or retained after the last reference', async () => {
     const [slab] = await take(governorOf(1), 1);
     slab!.release();

@@ -1,28 +1,21 @@
 import { expect, test } from 'vitest';
 import { InlineReads } from '../../../src/lib/cache/inline-reads.ts';
 
-const BLOCK = 16_384;
+const READ_BEFORE = Uint8Array.from([1]);
 
-test('only short reads of blocks that were read before are done at once', () => {
-  const inline = new InlineReads({ monotonicMs: () => 0 });
-  const readBefore = Uint8Array.from([0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
-  const allows = (first: number, count: number): boolean =>
-    inline.allows(readBefore, { first, count, bytes: count * BLOCK });
-  expect([allows(1, 2), allows(0, 2), allows(2, 2), allows(4, 8), allows(4, 9)]).toEqual([
-    true,
-    false,
-    false,
-    true,
-    false,
-  ]);
+test('only reads of blocks that were read before are done at once', () => {
+  const inline = new InlineReads();
+  const readBefore = Uint8Array.from([0, 1, 1, 0]);
+  const allows = (first: number, end: number): boolean => inline.allows(readBefore, { first, end, nowMs: 0 });
+  expect([allows(1, 3), allows(0, 2), allows(2, 4), allows(2, 3)]).toEqual([true, false, false, true]);
 });
 
 test('one that took long stops them for a while, longer each time, until many were quick', () => {
   let nowMs = 0;
   let diskBlocks = 0;
-  const inline = new InlineReads({ monotonicMs: () => nowMs }, () => (diskBlocks += 32));
-  const allowed = (): boolean => inline.allows(Uint8Array.from([1]), { first: 0, count: 1, bytes: BLOCK });
-  const readIn = (ms: number): void => inline.run(() => void (nowMs += ms));
+  const inline = new InlineReads(() => (diskBlocks += 32));
+  const allowed = (): boolean => inline.allows(READ_BEFORE, { first: 0, end: 1, nowMs });
+  const readIn = (ms: number): void => inline.took({ startedMs: nowMs, endedMs: (nowMs += ms) });
   /** How long they are not done from now on. */
   const pauseMs = (): number => {
     const sinceMs = nowMs;
@@ -41,10 +34,10 @@ test('one that took long stops them for a while, longer each time, until many we
 test('one that took long while no disk was read stops nothing, as long as most are quick', () => {
   let nowMs = 0;
   let diskBlocks = 7;
-  const inline = new InlineReads({ monotonicMs: () => nowMs }, () => diskBlocks);
+  const inline = new InlineReads(() => diskBlocks);
   const stopsAfter = (ms: number): boolean => {
-    inline.run(() => void (nowMs += ms));
-    return !inline.allows(Uint8Array.from([1]), { first: 0, count: 1, bytes: BLOCK });
+    inline.took({ startedMs: nowMs, endedMs: (nowMs += ms) });
+    return !inline.allows(READ_BEFORE, { first: 0, end: 1, nowMs });
   };
   const quick = (count: number): void => {
     expect(Array.from({ length: count }, () => stopsAfter(2 ** -6))).not.toContain(true);
@@ -66,16 +59,4 @@ test('one that took long while no disk was read stops nothing, as long as most a
   quick(10_000);
   diskBlocks += 32;
   expect(stopsAfter(5)).toBe(true);
-});
-
-test('one that fails is as slow as it was', () => {
-  let nowMs = 0;
-  const inline = new InlineReads({ monotonicMs: () => nowMs });
-  const failing = (): void =>
-    inline.run(() => {
-      nowMs += 5000;
-      throw new Error('EIO');
-    });
-  expect(failing).toThrow('EIO');
-  expect(inline.allows(Uint8Array.from([1]), { first: 0, count: 1, bytes: BLOCK })).toBe(false);
 });

@@ -5,14 +5,14 @@ import { crc32c, loadCrc32c } from '../../../src/lib/base/crc32c.ts';
 import type { DiskFile } from '../../../src/lib/disk/disk.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { BLOCK_BYTES, type RecordEntry, type RecordHead } from '../../../src/lib/segment/format.ts';
-import { readBlocks, readRecordHead } from '../../../src/lib/segment/reader.ts';
+import { areIntact, readBlocks, readRecordHead } from '../../../src/lib/segment/reader.ts';
 import { SegmentWriter } from '../../../src/lib/segment/writer.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 await loadCrc32c();
 
 const SEGMENT_ID = Buffer.alloc(16, 7);
-const PAYLOAD = Buffer.from(Uint8Array.from({ length: 3 * BLOCK_BYTES + 100 }, (_, at) => at * 31));
+const PAYLOAD = Buffer.from(Uint8Array.from({ length: 3 * BLOCK_BYTES + 100 }, (_, at) => at * 31 + (at >>> 14)));
 
 /** A segment of two records with the same payload, so that bytes of the one would pass as the other's by their CRC alone. */
 async function segment(): Promise<{ path: string; entries: readonly RecordEntry[] }> {
@@ -70,6 +70,23 @@ test('a block with one bit changed is refused, and those beside it are not', asy
       intact.push(await readBlocks(file, head, block, [Buffer.alloc(BLOCK_BYTES)]));
     }
     expect(intact).toEqual([true, false, true]);
+  });
+});
+
+test('blocks that are read together are refused for one bit, and for the order of them', async () => {
+  const { path, entries } = await segment();
+  await withFile(path, async (file) => {
+    const head = (await headOf(file, entries[0]!))!;
+    const blocks = Buffer.from(PAYLOAD);
+    expect(areIntact(head, 0, blocks)).toBe(true);
+    for (const at of [0, BLOCK_BYTES - 1, 2 * BLOCK_BYTES, PAYLOAD.length - 1]) {
+      blocks[at]! ^= 8;
+      expect(areIntact(head, 0, blocks)).toBe(false);
+      blocks[at]! ^= 8;
+    }
+    const second = blocks.subarray(BLOCK_BYTES, 2 * BLOCK_BYTES);
+    expect(areIntact(head, 1, blocks.subarray(BLOCK_BYTES))).toBe(true);
+    expect(areIntact(head, 0, Buffer.concat([second, blocks.subarray(0, BLOCK_BYTES)]))).toBe(false);
   });
 });
 
