@@ -1,4 +1,5 @@
 // `seekfs put`: local files and trees into the namespace, and one new version of it.
+import { join } from 'node:path';
 import { boolean, string } from '@oclif/core/flags';
 import { SeekfsCommand } from '../cli/base-command.ts';
 import { nsArg, sourcesArg } from '../cli/arguments.ts';
@@ -13,8 +14,8 @@ export default class Put extends SeekfsCommand {
   static override summary = 'upload files or directory trees and publish one new version';
   static override usage = 'put NS SOURCE…';
   static override description = `As with cp -r a directory keeps its name: \`images\` gives images/1.jpg, \`images/\` gives 1.jpg. Checksums are computed
-as the bytes go by, nothing is read back. What the store has already is not sent again, so that an interrupted put is
-resumed by repeating it.`;
+as the bytes go by, nothing is read back. What the store has already, whole objects and parts of large ones, is not sent
+again, so that an interrupted put is resumed by repeating it.`;
   static override examples = [
     '<%= config.bin %> put dev images shard-000000.tar',
     '<%= config.bin %> put dev images/ --prefix train',
@@ -39,6 +40,7 @@ resumed by repeating it.`;
           prefix: flags.prefix,
           pageSizeBytes: flags['page-size'] ?? config.pageSizeBytes,
           publish: flags.publish,
+          journalPath: join(config.cache.path, 'journals'),
           pack: flags.pack ? {} : undefined,
           signal,
           onProgress: ({ bytesDone, bytesFound, filesDone, filesFound }) =>

@@ -35,6 +35,8 @@ export class FaultyObjects {
   readonly #uploads = new Map<string, Map<number, Buffer>>();
   /** `ignored`: as s3rver does; `unquoted`: as Ceph compares If-Match. */
   conditions: 'kept' | 'ignored' | 'unquoted' | 'only If-None-Match' = 'kept';
+  /** Of one answer that lists parts. */
+  partsPerPage = 1000;
   #uploadsBegun = 0;
 
   set(key: string, bytes: Buffer, etag = `"${createHash('md5').update(bytes).digest('hex')}"`): string {
@@ -63,6 +65,7 @@ export class FaultyObjects {
     if (method === 'POST') return { operation: query.has('uploads') ? 'CREATE' : 'COMPLETE', key, query };
     if (method === 'PUT') return { operation: query.has('partNumber') ? 'PART' : 'PUT', key, query };
     if (method === 'DELETE') return { operation: query.has('uploadId') ? 'ABORT' : 'DELETE', key, query };
+    if (method === 'GET' && query.has('uploadId')) return { operation: 'PARTS', key, query };
     return { operation: method ?? '', key, query };
   }
 
@@ -88,9 +91,13 @@ export class FaultyObjects {
         return this.#xml(`<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`);
       }
       case 'PART': {
-        this.#uploads.get(query.get('uploadId') ?? '')?.set(Number(query.get('partNumber')), body);
+        const parts = this.#uploads.get(query.get('uploadId') ?? '');
+        if (!parts) return this.error(404, 'NoSuchUpload', 'no such upload');
+        parts.set(Number(query.get('partNumber')), body);
         return { status: 200, headers: { etag: `"${createHash('md5').update(body).digest('hex')}"` }, body: EMPTY };
       }
+      case 'PARTS':
+        return this.#listParts(query);
       case 'COMPLETE': {
         const parts = this.#uploads.get(query.get('uploadId') ?? '');
         if (!parts) return this.error(404, 'NoSuchUpload', 'no such upload');
@@ -120,6 +127,22 @@ export class FaultyObjects {
 
   #xml(body: string): Answer {
     return { status: 200, headers: { 'content-type': 'application/xml' }, body: xml(body) };
+  }
+
+  #listParts(query: URLSearchParams): Answer {
+    const parts = this.#uploads.get(query.get('uploadId') ?? '');
+    if (!parts) return this.error(404, 'NoSuchUpload', 'no such upload');
+    const after = Number(query.get('part-number-marker') ?? 0);
+    const left = [...parts].filter(([partNumber]) => partNumber > after).sort(([a], [b]) => a - b);
+    const page = left.slice(0, this.partsPerPage);
+    const listed = page.map(
+      ([partNumber, bytes]) =>
+        `<Part><PartNumber>${partNumber}</PartNumber><ETag>&quot;${createHash('md5').update(bytes).digest('hex')}&quot;</ETag><Size>${bytes.length}</Size></Part>`,
+    );
+    const marker = page.length < left.length ? `<NextPartNumberMarker>${page.at(-1)![0]}</NextPartNumberMarker>` : '';
+    return this.#xml(
+      `<ListPartsResult><IsTruncated>${page.length < left.length}</IsTruncated>${marker}${listed.join('')}</ListPartsResult>`,
+    );
   }
 
   #read(key: string, request: IncomingMessage): Answer {

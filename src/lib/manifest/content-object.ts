@@ -2,7 +2,7 @@
 // size is taken as it is and never written again.
 import { isSeekfsError, SeekfsError } from '../base/errors.ts';
 import { headIfThere } from '../objectstore/head-if-there.ts';
-import type { ObjectStore, PutSource } from '../objectstore/object-store.ts';
+import type { ObjectStore, PutSource, UploadMemory } from '../objectstore/object-store.ts';
 import { sourceSizeBytes } from '../objectstore/source.ts';
 
 export interface ContentPut {
@@ -10,6 +10,7 @@ export interface ContentPut {
   readonly source: PutSource;
   /** Ask before sending: the object is likely there, or is so large that asking costs nothing beside it. */
   readonly headFirst: boolean;
+  readonly uploads?: UploadMemory | undefined;
   readonly onProgress?: ((bytes: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -35,6 +36,7 @@ export async function putContent(store: ObjectStore, put: ContentPut): Promise<C
       source: put.source,
       condition: { kind: 'absent' },
       durable: false,
+      uploads: put.uploads,
       onProgress: put.onProgress,
       signal: put.signal,
     });

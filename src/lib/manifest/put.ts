@@ -21,6 +21,7 @@ import { pinCurrent } from './pinned.ts';
 import { ReadBuffers } from './read-buffers.ts';
 import { publish, refuseUnsafeStore, type PublishDeps, type PublishReport } from './publisher.ts';
 import type { FileEntry, PinnedVersion } from './types.ts';
+import { UploadJournals } from './upload-journal.ts';
 
 /** Files at once; and bytes of files held in memory at once. */
 const FILES_AT_ONCE = 16;
@@ -48,6 +49,8 @@ export interface PutOptions {
   readonly pageSizeBytes: number;
   /** Small files go into tar shards, many in one object; undefined: each is an object of its own. */
   readonly pack?: PackOptions | undefined;
+  /** Directory for what an interrupted upload of a large file has sent; undefined: it begins again. */
+  readonly journalPath?: string | undefined;
   /** Default true. */
   readonly publish?: boolean | undefined;
   readonly onProgress?: ((progress: PutProgress) => void) | undefined;
@@ -92,7 +95,9 @@ export async function put(deps: PutDeps, options: PutOptions): Promise<PutReport
   const pool = await ChecksumPool.open();
   try {
     const base = await pinCurrent(deps, options.ns, { signal: options.signal });
-    const run = new PutRun(deps, { ...options, prefix }, pool, base);
+    const journals =
+      options.journalPath === undefined ? undefined : await UploadJournals.open(deps, options.journalPath, options.ns);
+    const run = new PutRun(deps, { ...options, prefix }, { pool, base, journals });
     await run.uploadAll();
     await run.makeDurable();
     return await run.publish(intent);
@@ -108,6 +113,7 @@ class PutRun {
   readonly #pool: ChecksumPool;
   /** The current version, to ask for objects that it names before sending them again. */
   readonly #base: PinnedVersion | undefined;
+  readonly #journals: UploadJournals | undefined;
   readonly #memory = new Semaphore(BYTES_AT_ONCE);
   readonly #buffers = new ReadBuffers();
   readonly #entries: EntryList;
@@ -130,13 +136,17 @@ class PutRun {
   constructor(
     deps: PutDeps,
     options: PutOptions & { readonly prefix: string },
-    pool: ChecksumPool,
-    base: PinnedVersion | undefined,
+    parts: {
+      readonly pool: ChecksumPool;
+      readonly base: PinnedVersion | undefined;
+      readonly journals: UploadJournals | undefined;
+    },
   ) {
     this.#deps = deps;
     this.#options = options;
-    this.#pool = pool;
-    this.#base = base;
+    this.#pool = parts.pool;
+    this.#base = parts.base;
+    this.#journals = parts.journals;
     this.#entries = new EntryList(options.ns);
   }
 
@@ -200,10 +210,12 @@ class PutRun {
       const deps = { disk: this.#deps.disk, pool: this.#pool, buffers: this.#buffers };
       const { checksums, source, release } = await hashSource(deps, file, { pageSizeBytes, signal });
       const key = contentKey(ns, file.path, hexOf(checksums.hash));
+      const journal = await this.#journals?.openFile(file, key, { isLarge, signal });
       let sentBytes = 0;
       const object = await putContent(this.#deps.store, {
         key,
         source,
+        uploads: journal,
         headFirst: isLarge || this.#isResuming || (await this.#isKnown(file.path, key)),
         onProgress: (bytes) => {
           this.#counts.bytesDone += bytes - sentBytes;
@@ -212,6 +224,8 @@ class PutRun {
         },
         signal,
       });
+      // Somebody else put it meanwhile, or this put died behind its last part.
+      if (object.isReused) await journal?.drop(signal);
       // What the store refused before it had all of it may still be on its way out.
       if (!object.isReused) release();
       this.#counts.bytesDone += sizeBytes - sentBytes;

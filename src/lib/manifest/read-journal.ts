@@ -1,16 +1,12 @@
 // What an interrupted `manifest gen` has read so far: one line a finished file, its CRC32C before it, appended as the
 // files end. A line that is torn or damaged is passed over, and its file is read again.
-import { open, readFile, rm, type FileHandle } from 'node:fs/promises';
+import { open, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { crc32c } from '../base/crc32c.ts';
 import { makeDirectory } from '../disk/make-directory.ts';
-import { systemErrorCode, wrapSystemError } from '../base/errors.ts';
+import { wrapSystemError } from '../base/errors.ts';
 import { encodeEntry, parseEntry } from './entry-json.ts';
+import { encodeLine, parseLine, readLines } from './journal-lines.ts';
 import type { FileEntry } from './types.ts';
-
-function stamp(line: string): string {
-  return crc32c(Buffer.from(line)).toString(16).padStart(8, '0');
-}
 
 function identity(object: { key: string; sizeBytes: number; etag: string | undefined }): string {
   return `${object.key}\n${object.sizeBytes}\n${object.etag ?? ''}`;
@@ -35,10 +31,10 @@ export class ReadJournal {
     try {
       let isKept = false;
       if (options.resume) {
-        const lines = (await readExisting(path)).split('\n');
+        const lines = await readLines(path);
         isKept = lines[0] === head;
         for (const line of isKept ? lines.slice(1) : []) {
-          const entry = parseLine(line);
+          const entry = entryOf(line);
           if (entry) finished.set(identity({ ...entry.storage, sizeBytes: entry.sizeBytes }), entry);
         }
       }
@@ -57,8 +53,8 @@ export class ReadJournal {
   }
 
   async append(entry: FileEntry): Promise<void> {
-    const line = encodeEntry(entry);
-    this.#appending = this.#appending.then(() => this.#file.appendFile(`${stamp(line)} ${line}\n`));
+    const line = encodeLine(encodeEntry(entry));
+    this.#appending = this.#appending.then(() => this.#file.appendFile(line));
     await this.#appending.catch((error: unknown) => {
       throw wrapSystemError(error, `write the journal ${this.#path}`);
     });
@@ -72,18 +68,9 @@ export class ReadJournal {
   }
 }
 
-async function readExisting(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return '';
-    throw error;
-  }
-}
-
-function parseLine(line: string): FileEntry | undefined {
-  const json = line.slice(9);
-  if (json === '' || line.slice(0, 8) !== stamp(json)) return undefined;
+function entryOf(line: string): FileEntry | undefined {
+  const json = parseLine(line);
+  if (json === undefined) return undefined;
   try {
     return parseEntry(JSON.parse(json));
   } catch {

@@ -48,6 +48,10 @@ export class ForwardingObjectStore implements ObjectStore {
     await this.inner.makeDurable?.(request);
   }
 
+  async abortUpload(request: { key: string; uploadId: string; signal?: AbortSignal | undefined }): Promise<void> {
+    await this.inner.abortUpload?.(request);
+  }
+
   list(request: ListRequest): AsyncIterable<readonly ObjectListing[]> {
     return this.inner.list(request);
   }

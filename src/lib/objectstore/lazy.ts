@@ -52,6 +52,10 @@ export class LazyObjectStore implements ObjectStore {
     await (await this.#store()).makeDurable?.(request);
   }
 
+  async abortUpload(request: { key: string; uploadId: string; signal?: AbortSignal | undefined }): Promise<void> {
+    await (await this.#store()).abortUpload?.(request);
+  }
+
   async *list(request: ListRequest): AsyncGenerator<readonly ObjectListing[]> {
     yield* (await this.#store()).list(request);
   }

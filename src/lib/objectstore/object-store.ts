@@ -80,6 +80,26 @@ export type PutSource =
 export type PutCondition =
   { readonly kind: 'none' } | { readonly kind: 'absent' } | { readonly kind: 'match'; readonly etag: string };
 
+/** A multipart put under way: the store knows it by its id until it is completed or aborted. */
+export interface Upload {
+  readonly uploadId: string;
+  /** Of every part but the last. */
+  readonly partBytes: number;
+}
+
+/**
+ * Remembers one multipart put for longer than the process lives, so that the next put of **the same bytes** under the
+ * same key sends only the parts that are missing. None of its methods throws.
+ */
+export interface UploadMemory {
+  /** The upload that a put has begun and not ended, with the ETags that the store gave its parts, by their numbers. */
+  recall(): { readonly upload: Upload; readonly etags: ReadonlyMap<number, string> } | undefined;
+  begin(upload: Upload): Promise<void>;
+  add(upload: Upload, part: { readonly partNumber: number; readonly etag: string }): Promise<void>;
+  /** The upload was completed or aborted, or the store does not know it. */
+  forget(): Promise<void>;
+}
+
 export interface PutRequest {
   readonly key: string;
   readonly source: PutSource;
@@ -87,6 +107,8 @@ export interface PutRequest {
   /** The object must survive a power loss once put resolves (S3 stores always promise it). */
   readonly durable: boolean;
   readonly contentType?: string | undefined;
+  /** With it a multipart put goes on where an interrupted one stopped, and is not aborted when it is interrupted. */
+  readonly uploads?: UploadMemory | undefined;
   /** Bytes that the store has taken so far, for progress bars. */
   readonly onProgress?: ((bytes: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -124,6 +146,8 @@ export interface ObjectStore {
    * Absent where every put is durable when it resolves.
    */
   makeDurable?(request: { keys: readonly string[]; signal?: AbortSignal | undefined }): Promise<void>;
+  /** Gives up a multipart put with its parts; one that the store does not know is no error. Absent: there are none. */
+  abortUpload?(request: { key: string; uploadId: string; signal?: AbortSignal | undefined }): Promise<void>;
   /** Pages of listings in UTF-8 byte order of their keys. */
   list(request: ListRequest): AsyncIterable<readonly ObjectListing[]>;
   /** Deleting what is not there is no error. */

@@ -108,6 +108,10 @@ export class RetryingObjectStore extends ForwardingObjectStore {
     });
   }
 
+  override abortUpload(request: { key: string; uploadId: string; signal?: AbortSignal | undefined }): Promise<void> {
+    return withRetries(this.#policy, request, () => this.inner.abortUpload?.(request) ?? Promise.resolve());
+  }
+
   override async *list(request: ListRequest): AsyncGenerator<readonly ObjectListing[]> {
     let { startAfter } = request;
     let pages: AsyncIterator<readonly ObjectListing[]> | undefined;

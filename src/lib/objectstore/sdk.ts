@@ -36,7 +36,8 @@ import { orByRange } from './whole-by-range.ts';
 import { deleteObjects } from './sdk-delete.ts';
 import { sdkError } from './sdk-errors.ts';
 import { listObjects } from './sdk-list.ts';
-import { putMultipart, putSingle, type SdkPutSite } from './sdk-put.ts';
+import { abortUpload, putMultipart } from './sdk-multipart.ts';
+import { putSingle, type SdkPutSite } from './sdk-put.ts';
 import { deliver } from './sdk-body.ts';
 import { checkRange, sourceSizeBytes, tooLarge } from './source.ts';
 
@@ -172,6 +173,13 @@ export class SdkObjectStore implements ObjectStore {
       };
       return multipart ? putMultipart(site, request) : putSingle(site, request);
     });
+  }
+
+  async abortUpload(request: { key: string; uploadId: string; signal?: AbortSignal | undefined }): Promise<void> {
+    const context = this.#context('abort the upload of', request.key);
+    await this.#attempt(context, request.signal, (loaded) =>
+      abortUpload({ ...loaded, bucket: this.#s3.bucket, counter: this.#counter, context }, request),
+    );
   }
 
   async *list(request: ListRequest): AsyncGenerator<readonly ObjectListing[]> {
