@@ -5,18 +5,17 @@ import { silentLogger } from '../../../src/lib/base/log.ts';
 import { MemoryGovernor, SLAB_BYTES, type Slab } from '../../../src/lib/base/memory.ts';
 import { Metrics } from '../../../src/lib/base/metrics.ts';
 import { Claims } from '../../../src/lib/cache/claims.ts';
-import type { Disk } from '../../../src/lib/disk/disk.ts';
 import type { FileEntry, PinnedVersion } from '../../../src/lib/manifest/types.ts';
 import { KIB } from '../../../src/lib/base/units.ts';
 import { ForwardingObjectStore } from '../../../src/lib/objectstore/forwarding.ts';
 import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
 import type { GetRangeRequest, ObjectHead, RangeSink } from '../../../src/lib/objectstore/object-store.ts';
-import { GRANULE_BYTES, type Page } from '../../../src/lib/page/page.ts';
+import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
 import { createReader } from '../../../src/lib/read/open-reader.ts';
 import type { Reader } from '../../../src/lib/read/reader.ts';
 import { CrashDisk } from '../../support/crash-disk.ts';
 import { publishBytes, someBytes } from '../../support/data-set.ts';
-import { MemoryPageCache } from '../../support/memory-page-cache.ts';
+import { memorySettled, SteppedCache, steppedDisk } from '../../support/stepped.ts';
 import { Steps } from '../../support/steps.ts';
 import { WatchedStore } from '../../support/watched-store.ts';
 import { askedSeed } from '../../support/seed.ts';
@@ -39,30 +38,6 @@ beforeAll(async () => {
   entries = [await version.lookup('granules'), await version.lookup('pages')];
 });
 
-function steppedDisk(disk: Disk, steps: Steps): Disk {
-  return {
-    open: disk.open.bind(disk),
-    rename: disk.rename.bind(disk),
-    space: disk.space.bind(disk),
-    makeDirectory: disk.makeDirectory.bind(disk),
-    removeDirectory: disk.removeDirectory.bind(disk),
-    syncDirectory: disk.syncDirectory.bind(disk),
-    list: disk.list.bind(disk),
-    stat: async (path) => {
-      await steps.step('stat');
-      return disk.stat(path);
-    },
-    link: async (from, to) => {
-      await steps.step('link');
-      await disk.link(from, to);
-    },
-    remove: async (path) => {
-      await steps.step('remove');
-      await disk.remove(path);
-    },
-  };
-}
-
 /** Gives out one chunk of memory again and again, as engines do. */
 class ReusingStore extends ForwardingObjectStore {
   readonly #chunk = Buffer.allocUnsafeSlow(64 * KIB);
@@ -76,40 +51,6 @@ class ReusingStore extends ForwardingObjectStore {
       await sink.write(this.#chunk.subarray(0, bytes.copy(this.#chunk, 0, off, end)));
     }
     return head;
-  }
-}
-
-class SteppedCache extends MemoryPageCache {
-  readonly #steps: Steps;
-
-  constructor(memory: MemoryGovernor, steps: Steps) {
-    super(memory);
-    this.#steps = steps;
-  }
-
-  override async read(...args: Parameters<MemoryPageCache['read']>): ReturnType<MemoryPageCache['read']> {
-    await this.#steps.step('cache read');
-    return super.read(...args);
-  }
-
-  override insert(...[run, options]: Parameters<MemoryPageCache['insert']>): void {
-    run.retain();
-    void this.#steps.step('cache write').then(() => {
-      super.insert(run, options);
-      return run.release();
-    });
-  }
-
-  /** A view of what was published, so that 10,000 schedules do not allocate gigabytes. */
-  protected override copyOf(page: Page, granule: number, of: Buffer): Buffer {
-    const off = page.off + granule * GRANULE_BYTES;
-    const published = bytes.subarray(off, off + of.length);
-    if (!published.equals(of)) throw new Error(`wrong bytes of granule ${granule} of page ${page.pageId} were cached`);
-    return published;
-  }
-
-  override async refresh(): Promise<void> {
-    await this.#steps.step('refresh');
   }
 }
 
@@ -152,7 +93,7 @@ async function schedule(seed: number, memory: MemoryGovernor, counts: Counts): P
       throw new SeekfsError('store_unavailable', 'a fault of the schedule');
     }
   };
-  const cache = new SteppedCache(memory, steps);
+  const cache = new SteppedCache({ memory, steps, published: bytes });
   const disk = steppedDisk(new CrashDisk(), steps);
   const processes = 1 + steps.pick(2);
   const claims: Claims[] = [];
@@ -211,7 +152,7 @@ async function schedule(seed: number, memory: MemoryGovernor, counts: Counts): P
   })();
   await steps.run(everything);
   await everything;
-  await steps.run(cacheSettled(memory, steps));
+  await steps.run(memorySettled(memory, steps));
   expect(store.active).toBe(0);
   counts.gets += store.gets.length;
   counts.shared += store.gets.length < READS && !withFaults ? 1 : 0;
@@ -232,10 +173,6 @@ async function schedule(seed: number, memory: MemoryGovernor, counts: Counts): P
       for (const granule of granules) seen.add(granule);
     }
   }
-}
-
-async function cacheSettled(memory: MemoryGovernor, steps: Steps): Promise<void> {
-  while (memory.inUseBytes > 0) await steps.step('settle');
 }
 
 /** Thousands of errors are part of the schedules: their stacks would be most of the work. */

@@ -1,15 +1,26 @@
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
-import { isSeekfsError } from '../../../src/lib/base/errors.ts';
+import { isSeekfsError, SeekfsError } from '../../../src/lib/base/errors.ts';
+import { silentLogger } from '../../../src/lib/base/log.ts';
+import { MemoryGovernor, SLAB_BYTES } from '../../../src/lib/base/memory.ts';
+import { Metrics } from '../../../src/lib/base/metrics.ts';
 import { seededRandom } from '../../../src/lib/base/random.ts';
 import { KIB, MIB } from '../../../src/lib/base/units.ts';
+import { Claims } from '../../../src/lib/cache/claims.ts';
 import type { PinnedVersion } from '../../../src/lib/manifest/types.ts';
+import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
 import type { GetRangeRequest } from '../../../src/lib/objectstore/object-store.ts';
 import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
-import type { WarmOptions } from '../../../src/lib/read/reader.ts';
+import { createReader } from '../../../src/lib/read/open-reader.ts';
+import type { Reader, WarmOptions } from '../../../src/lib/read/reader.ts';
+import { CrashDisk } from '../../support/crash-disk.ts';
 import { collect, publishBytes, someBytes } from '../../support/data-set.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { closeBenches, readBench, type ReadBench } from '../../support/read-bench.ts';
+import { askedSeed } from '../../support/seed.ts';
+import { memorySettled, SteppedCache, steppedDisk } from '../../support/stepped.ts';
+import { Steps } from '../../support/steps.ts';
+import { WatchedStore } from '../../support/watched-store.ts';
 
 afterEach(closeBenches);
 
@@ -169,3 +180,104 @@ test('where bytes a second are what is short a read brings its own', async () =>
   await read;
   expect(await warmed).toBeUndefined();
 });
+
+/** From where on a page of one granule is planned while four batches are under way. */
+const BATCH_GRANULES = 5;
+const SCHEDULES = 300;
+const shorter = bytes.subarray(0, (AT_ONCE + 2) * BATCH_GRANULES * GRANULE_BYTES);
+
+/** A warming and reads that fall anywhere, of one or two processes; any of them may be aborted, and GETs fail. */
+async function schedule(
+  seed: number,
+  { objects, version, memory }: { objects: MemoryObjectStore; version: PinnedVersion; memory: MemoryGovernor },
+): Promise<number> {
+  const steps = new Steps(seed);
+  const store = new WatchedStore(objects);
+  const withFaults = steps.pick(4) === 0;
+  store.beforeGet = async ({ signal }) => {
+    await steps.step('get');
+    if (signal?.aborted) throw new SeekfsError('interrupted', 'aborted');
+    if (withFaults && steps.pick(4) === 0) throw new SeekfsError('store_unavailable', 'a fault of the schedule');
+  };
+  const cache = new SteppedCache({ memory, steps, published: shorter });
+  const disk = steppedDisk(new CrashDisk(), steps);
+  const processes = Array.from({ length: 1 + steps.pick(2) }, (_, index) => {
+    const identity = { bootId: 'boot', pidNamespace: `pid:[${index}]`, pid: 1, startTime: '1' };
+    const isRunning = (): Promise<boolean> => Promise.resolve(true);
+    const common = { log: silentLogger, clock: steps.clock };
+    const claims = new Claims({ disk, directoryPath: '/claims', identity, isRunning, ...common });
+    const reader = createReader({
+      store: () => Promise.resolve(store),
+      cache,
+      memory,
+      metrics: new Metrics(),
+      claims,
+      limits: { rangeCoalesceMaxBytes: BATCH_GRANULES * GRANULE_BYTES, gapBytesMax: 0, requireChecksums: false },
+      ...common,
+    });
+    return { claims, reader };
+  });
+  const entry = await version.lookup('a');
+  const readerOf = (): Reader => processes[steps.pick(processes.length)]!.reader;
+  const abortable = async (work: (signal: AbortSignal) => Promise<void>): Promise<void> => {
+    const controller = new AbortController();
+    const delay = steps.pick(4) === 0 ? steps.pick(20) : undefined;
+    const ended = work(controller.signal).catch((error: unknown) => {
+      const isExpected = isSeekfsError(error, 'interrupted') ? delay !== undefined : withFaults && isSeekfsError(error);
+      if (!isExpected) throw error;
+    });
+    for (let turn = 0; turn < (delay ?? 0); turn += 1) await steps.step('abort later');
+    if (delay !== undefined) controller.abort();
+    await ended;
+  };
+  const warming = abortable((signal) =>
+    readerOf().warm(version, [{ entry, range: { off: 0, len: shorter.length } }], {
+      signal,
+      ttlMs: 20 + steps.pick(200),
+    }),
+  );
+  const reads = Array.from({ length: 6 }, () =>
+    abortable(async (signal) => {
+      await steps.step('begin');
+      const off = steps.pick(shorter.length - 1000);
+      const got = await collect(readerOf().stream(version, entry, { off, len: 1000 }, { signal }));
+      if (!got.equals(shorter.subarray(off, off + 1000))) throw new Error(`wrong bytes at ${off}`);
+    }),
+  );
+  const everything = (async (): Promise<void> => {
+    for (const outcome of await Promise.allSettled([warming, ...reads])) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+    }
+    for (const { reader, claims } of processes) {
+      await reader.close();
+      await claims.close();
+    }
+  })();
+  await steps.run(everything);
+  await everything;
+  await steps.run(memorySettled(memory, steps));
+  expect(store.active).toBe(0);
+  expect(memory.waiting).toBe(0);
+  if (processes.length === 1 && !withFaults && !steps.taken.includes('abort later')) {
+    // Nobody leaves and nothing fails: no granule comes twice.
+    expect(store.gotBytes).toBeLessThanOrEqual(shorter.length);
+  }
+  return store.gets.filter(({ lane, promotion }) => lane === 'speculation' && promotion!.aborted).length;
+}
+
+test(`${SCHEDULES} schedules of a warming, reads that promote it, claims and aborts end with the right bytes and nothing held`, async () => {
+  const objects = new MemoryObjectStore();
+  const version = await publishBytes(objects, [{ path: 'a', bytes: shorter, pageSizeBytes: 8 * GRANULE_BYTES }]);
+  // Too little for a fifth batch, enough for one or two more, and plenty.
+  const memories = [30, 40, 64].map((slabs) => new MemoryGovernor({ limitBytes: slabs * SLAB_BYTES }));
+  let promoted = 0;
+  const first = askedSeed(1);
+  for (let seed = first; seed < first + SCHEDULES; seed += 1) {
+    try {
+      promoted += await schedule(seed, { objects, version, memory: memories[seed % memories.length]! });
+    } catch (error) {
+      throw new Error(`schedule ${seed}: ${String(error)}`, { cause: error });
+    }
+  }
+  expect(promoted).toBeGreaterThan(SCHEDULES / 10);
+}, 120_000);
