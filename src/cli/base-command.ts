@@ -1,5 +1,6 @@
 // The base of every command: global flags, and one session around the work with the configuration from them.
 import { Command } from '@oclif/core/command';
+import { SeekfsError } from '../lib/base/errors.ts';
 import type { Config } from '../lib/config/config.ts';
 import { GLOBAL_FLAGS } from './flags.ts';
 import type { Session } from './session.ts';
@@ -8,6 +9,8 @@ import { configFrom, runSession, type Lifetime } from './work.ts';
 
 export abstract class SeekfsCommand extends Command {
   static override baseFlags = GLOBAL_FLAGS;
+  /** False where `--at` cannot mean anything and one could think that it does: then it is refused, not passed over. */
+  protected readonly takesAt: boolean = true;
   /** What runs on may take more memory, and what reads every byte once needs no L1. */
   protected readonly lifetime: Lifetime = { oneShot: true };
 
@@ -16,8 +19,15 @@ export abstract class SeekfsCommand extends Command {
     return configFrom(flags, this.lifetime);
   }
 
-  protected work(flags: GlobalValues, work: (session: Session) => Promise<void>): Promise<void> {
-    return runSession(flags, () => this.loadConfig(flags), work);
+  protected async work(flags: GlobalValues, work: (session: Session) => Promise<void>): Promise<void> {
+    if (flags.at && !this.takesAt) {
+      const command = this.id?.replace(':', ' ');
+      throw new SeekfsError(
+        'usage',
+        `--at is for commands that read one version, which ${command} is not; leave it out`,
+      );
+    }
+    await runSession(flags, () => this.loadConfig(flags), work);
   }
 
   /** main.ts reports what was thrown. */

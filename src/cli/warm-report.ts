@@ -11,13 +11,13 @@ const DECLINED = {
   room: 'the cache has no room for it; raise cache.l2_ssd_gib, or warm less',
   policy: 'the cache is full and keeps what it has; raise cache.l2_ssd_gib, or warm less',
   quota: 'the namespace has reached its quota; raise cache.namespace_quota_gib, or warm less',
-  size: 'the cache is too small for its pages; raise cache.l2_ssd_gib',
+  size: 'the cache cannot be used, or is too small for its pages; see the warnings above, or raise cache.l2_ssd_gib',
   disk: 'the disk of the cache refused it; see the warnings above',
   stalled: 'the disk of the cache stood still; run it again',
 } as const;
 
 export async function reportWarm(
-  { seekfs, progress, say, document, log }: Session,
+  { seekfs, progress, say, document, log, setStatus }: Session,
   version: PinnedVersion,
   report: WarmReport,
 ): Promise<void> {
@@ -48,9 +48,10 @@ export async function reportWarm(
   const unexplained = evicted ? DECLINED.room : 'it was removed meanwhile; run it again';
   const why = reasons.map(([, text]) => text).join('; ') || unexplained;
   const { missingPages, missingBytes, missingPaths } = report;
-  log.log('warn', `${formatBytes(missingBytes)} in ${plural(missingPages, 'page')} are not in the cache: ${why}`);
+  log.log('error', `${formatBytes(missingBytes)} in ${plural(missingPages, 'page')} are not in the cache: ${why}`);
   for (const path of missingPaths) say(`missing: ${path}`);
-  // No failure: the cache may always say no, and reads go through the store. `--check` has the status for scripts.
+  // As `--check` would say of it: reads will go through the store, but who asked for the cache did not get it.
+  setStatus('problems_found');
 }
 
 export async function reportCheck(session: Session, version: PinnedVersion, check: WarmCheckReport): Promise<void> {

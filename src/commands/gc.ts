@@ -22,6 +22,7 @@ objects that only they named. What is younger than --grace stays.`;
     keep: countFlag({ min: 1, dependsOn: ['remote'], summary: 'versions to keep, the newest ones' }),
     grace: durationFlag({ dependsOn: ['remote'], summary: 'what is younger stays; default: 1d' }),
   };
+  protected override readonly takesAt = false;
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Gc);

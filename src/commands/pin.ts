@@ -12,6 +12,7 @@ export default class Pin extends SeekfsCommand {
     name: pinNameArg,
     version: versionArg,
   };
+  protected override readonly takesAt = false;
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Pin);

@@ -28,6 +28,7 @@ again, so that an interrupted put is resumed by repeating it.`;
     'page-size': pageSizeFlag,
     'unsafe-publish': unsafePublishFlag,
   };
+  protected override readonly takesAt = false;
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Put);

@@ -13,6 +13,7 @@ version names are removed by gc --remote.`;
   static override examples = ['<%= config.bin %> rm dev images/1.jpg', '<%= config.bin %> rm dev images/'];
   static override args = { ns: nsArg, paths: removedArg };
   static override flags = { 'unsafe-publish': unsafePublishFlag };
+  protected override readonly takesAt = false;
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Rm);

@@ -73,11 +73,20 @@ test('a full file system', async ({ skip }) => {
   await expectReadThrough(path);
 });
 
+test('a warm whose cache takes nothing fails, and says why', async () => {
+  await writeFile(join(cli.root, 'in-the-way'), '');
+  const { status, stderr } = await cli.run(['warm', 'dev', '--cache', join(cli.root, 'in-the-way/cache')]);
+  expect(status).toBe(3);
+  expect(stderr).toMatch(/^error: 4\.0 MiB in 1 page are not in the cache: the cache cannot be used/m);
+});
+
 test('warm does not call cached what only its own memory held', async ({ skip }) => {
   const path = join(cli.root, 'small');
   await mkdir(path);
   skip(!mountTmpfs(path, 'size=1m'));
-  const said = (await cli.json(['warm', 'dev', '--cache', path])) as { bytes: number; present_bytes: number };
+  const { status, stdout } = await cli.run(['warm', 'dev', '--cache', path, '--json']);
+  expect(status).toBe(3);
+  const said = JSON.parse(stdout.toString()) as { bytes: number; present_bytes: number };
   const planned = await cli.json(['warm', 'dev', '--dry-run', '--cache', path]);
   expect(said.present_bytes).toBeLessThan(1 * MIB);
   expect(planned).toMatchObject({ missing_bytes: said.bytes - said.present_bytes });

@@ -121,13 +121,13 @@ test('gc of the bucket removes old versions and their objects, and nothing in a 
   expect((await cli.run(['gc', '--remote'])).status).toBe(2);
 });
 
-test('warm says what the cache had no room for, and only its check fails for it', async () => {
+test('warm says what the cache had no room for, and fails for it, as its check does', async () => {
   const cli = await Cli.create();
   for (const name of ['a.bin', 'b.bin', 'c.bin']) await writeFile(join(cli.work, name), random.bytes(4 * MIB));
   await cli.succeed(['put', 'dev', 'a.bin', 'b.bin', 'c.bin', '--page-size', '1MiB']);
   const env = { SEEKFS_L2_SSD_GIB: '0.0078125' };
   const first = await cli.run(['warm', 'dev', '--json'], { env });
-  expect(first.status).toBe(0);
+  expect(first.status).toBe(3);
   const report = JSON.parse(first.stdout.toString()) as {
     bytes: number;
     missing_bytes: number;
@@ -135,7 +135,7 @@ test('warm says what the cache had no room for, and only its check fails for it'
   };
   expect(report.missing_bytes).toBeGreaterThan(4 * MIB);
   expect(report.missing_paths.length).toBeGreaterThan(0);
-  expect(first.stderr).toMatch(/warning: .* in \d+ pages are not in the cache: the cache /);
+  expect(first.stderr).toMatch(/error: .* in \d+ pages are not in the cache: the cache /);
   const check = await cli.run(['warm', 'dev', '--check', '--json'], { env });
   expect(JSON.parse(check.stdout.toString())).toMatchObject({ bytes: report.bytes });
   expect(check.status).toBe(3);

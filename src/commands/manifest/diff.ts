@@ -13,6 +13,7 @@ export default class ManifestDiff extends SeekfsCommand {
   static override summary = 'show the files that were added, removed and changed between two versions';
   static override examples = ['<%= config.bin %> manifest diff dev 2 3'];
   static override args = { ns: nsArg, a: versionArg, b: versionArg };
+  protected override readonly takesAt = false;
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ManifestDiff);

@@ -26,6 +26,7 @@ version is not read. Objects that are gone are taken out. Where nothing changed,
     rebind: boolean({ summary: 'read again what put made and whose object has another ETag (a store that was moved)' }),
     'unsafe-publish': unsafePublishFlag,
   };
+  protected override readonly takesAt = false;
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ManifestGen);

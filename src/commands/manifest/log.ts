@@ -9,7 +9,7 @@ import { versionHistory, type VersionSummary } from '../../lib/manifest/history.
 export default class ManifestLog extends SeekfsCommand {
   static override summary = 'show the history of a namespace, newest version first';
   static override description =
-    'Each version costs one GET, unless its manifest is cached. Versions that gc removed end the history.';
+    'Each version costs a head request, and one GET unless its manifest is cached. The first version that gc removed ends the history.';
   static override examples = ['<%= config.bin %> manifest log dev --limit 5'];
   static override args = { ns: nsArg };
   static override flags = { limit: countFlag({ min: 1, default: 20, summary: 'number of versions at most' }) };

@@ -12,6 +12,7 @@ export default class ManifestRollback extends SeekfsCommand {
   static override examples = ['<%= config.bin %> manifest rollback dev 2'];
   static override args = { ns: nsArg, version: versionArg };
   static override flags = { 'unsafe-publish': unsafePublishFlag };
+  protected override readonly takesAt = false;
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ManifestRollback);

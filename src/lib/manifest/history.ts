@@ -3,7 +3,8 @@ import { isSeekfsError } from '../base/errors.ts';
 import { compareKeys } from '../objectstore/key.ts';
 import { EntryList } from './entry-list.ts';
 import { namespaceNotFound } from './head.ts';
-import { openVersion, pinVersion, type PinDeps } from './pinned.ts';
+import { checkNamespace } from './key-layout.ts';
+import { openStoredVersion, pinVersion, type PinDeps } from './pinned.ts';
 import { publish, type PublishDeps, type PublishReport } from './publisher.ts';
 import type { FileEntry, PinnedVersion, VersionSelector } from './types.ts';
 
@@ -32,8 +33,12 @@ export async function* versionHistory(
   ns: string,
   options: { from: VersionSelector; limit: number; signal?: AbortSignal | undefined },
 ): AsyncGenerator<VersionSummary> {
-  const { limit, signal } = options;
-  let pinned: PinnedVersion | undefined = await pinVersion(deps, ns, options.from, { signal });
+  const { from, limit, signal } = options;
+  checkNamespace(ns);
+  let pinned: PinnedVersion | undefined =
+    from.kind === 'version'
+      ? await openStoredVersion(deps, ns, from, signal)
+      : await pinVersion(deps, ns, from, { signal });
   for (let count = 0; pinned && count < limit; count += 1) {
     const summary = summarize(pinned);
     await pinned.close();
@@ -42,7 +47,7 @@ export async function* versionHistory(
     // A parent is older, whatever a manifest claims: the walk ends.
     if (parent === undefined || parent >= summary.version || count + 1 >= limit) return;
     try {
-      pinned = await openVersion(deps, ns, { version: parent }, signal);
+      pinned = await openStoredVersion(deps, ns, { version: parent }, signal);
     } catch (error) {
       if (!isSeekfsError(error, 'version_not_found')) throw error;
       pinned = undefined;
@@ -96,7 +101,8 @@ export function rollback(
     signal,
     plan: async (base) => {
       if (!base) throw namespaceNotFound(ns);
-      const target = await openVersion(deps, ns, { version }, signal);
+      // Under the intent: gc removes no object of a version that is there now.
+      const target = await openStoredVersion(deps, ns, { version }, signal);
       try {
         const upserts = new EntryList(ns);
         for await (const entry of target.list()) upserts.add(entry);

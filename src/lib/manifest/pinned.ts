@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { loadCrc32c } from '../base/crc32c.ts';
 import { isSeekfsError, SeekfsError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { headIfThere } from '../objectstore/head-if-there.ts';
 import type { ObjectStore } from '../objectstore/object-store.ts';
 import { MANIFEST_BYTES_MAX, peekIndex } from './codec.ts';
 import { digestOf, toDigest } from './digest.ts';
@@ -102,6 +103,21 @@ export async function openVersion(
   return fetchVersion(deps, cache, { ns, ...wanted }, signal);
 }
 
+/**
+ * Opens a version that the store has: one that gc removed may be cached still, and its objects gone. One head request.
+ * @throws as openVersion
+ */
+export async function openStoredVersion(
+  deps: PinDeps,
+  ns: string,
+  wanted: WantedVersion,
+  signal?: AbortSignal,
+): Promise<PinnedVersion> {
+  const { version } = wanted;
+  if (!(await headIfThere(deps.store, manifestKey(ns, version), signal))) throw versionNotFound(deps, ns, version);
+  return openVersion(deps, ns, wanted, signal);
+}
+
 interface WantedVersion {
   readonly version: number;
   readonly digest?: string | undefined;
@@ -167,11 +183,15 @@ async function fetchManifest(deps: PinDeps, ns: string, version: number, signal?
     return object.bytes;
   } catch (error) {
     if (!isSeekfsError(error, 'object_not_found')) throw error;
-    throw new SeekfsError('version_not_found', `namespace ${ns} has no version ${version} in ${deps.store.url}`, {
-      cause: error,
-      details: { ns, version },
-    });
+    throw versionNotFound(deps, ns, version, error);
   }
+}
+
+function versionNotFound(deps: PinDeps, ns: string, version: number, cause?: unknown): SeekfsError {
+  return new SeekfsError('version_not_found', `namespace ${ns} has no version ${version} in ${deps.store.url}`, {
+    cause,
+    details: { ns, version },
+  });
 }
 
 /** @returns whether the object is there, whole, and has its digest */

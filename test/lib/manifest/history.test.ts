@@ -7,6 +7,7 @@ import type { PutDeps } from '../../../src/lib/manifest/put.ts';
 import { removeFiles } from '../../../src/lib/manifest/remove.ts';
 import type { PinnedVersion } from '../../../src/lib/manifest/types.ts';
 import { listEntries, manifestDeps, putObject } from '../../support/manifest-deps.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 let deps: PutDeps;
 
@@ -47,6 +48,18 @@ test('the history goes back from HEAD, as far as it is wanted', async () => {
 test('the history ends where gc has removed a version', async () => {
   await deps.store.delete({ keys: [manifestKey('dev', 2)] });
   expect(await history()).toEqual([3]);
+});
+
+test('a version that gc removed is not in the history, and not published again, although this host has it cached', async () => {
+  const cached = { ...deps, cachePath: await temporaryDirectory() };
+  const all = { from: { kind: 'head' }, limit: 100 } as const;
+  expect(await collect(versionHistory(cached, 'dev', all))).toHaveLength(3);
+  await deps.store.delete({ keys: [manifestKey('dev', 1), manifestKey('dev', 2)] });
+  expect((await openVersion(cached, 'dev', { version: 2 })).version, 'it is cached').toBe(2);
+  expect(await collect(versionHistory(cached, 'dev', all))).toMatchObject([{ version: 3 }]);
+  const from2 = versionHistory(cached, 'dev', { from: { kind: 'version', version: 2 }, limit: 100 });
+  await expect(collect(from2)).rejects.toMatchObject({ code: 'version_not_found' });
+  await expect(rollback(cached, { ns: 'dev', version: 1 })).rejects.toMatchObject({ code: 'version_not_found' });
 });
 
 test('a difference names what was added, removed and changed, in the order of paths', async () => {
