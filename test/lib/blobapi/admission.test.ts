@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -163,6 +164,31 @@ describe('bounds', () => {
     slow.write('POST /readv?ns=dev HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n[');
     const text = await textOf(slow);
     expect(text).not.toContain(' 200 ');
+  });
+
+  test('a connection without a request is closed after a while', async () => {
+    const url = await start({ limits: { idleMsMax: 100 } });
+    const socket = socketTo(url);
+    socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    // It ends although the client asked for nothing of the kind.
+    expect(await textOf(socket)).toMatch(/^HTTP\/1.1 200 [^]*Connection: keep-alive/);
+  });
+
+  test('more connections than the bound are closed at once, and those before them are served', async () => {
+    const url = await start({ limits: { connectionsMax: 2 } });
+    const sockets = [socketTo(url), socketTo(url)];
+    const answered = async (socket: Socket): Promise<string> => {
+      socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      const [head] = (await once(socket, 'data')) as [Buffer];
+      return head.toString().slice(0, 12);
+    };
+    for (const socket of sockets) expect(await answered(socket)).toBe('HTTP/1.1 200');
+    const third = socketTo(url);
+    third.on('error', () => undefined);
+    await once(third, 'close');
+    expect(third.bytesRead).toBe(0);
+    for (const socket of sockets) expect(await answered(socket)).toBe('HTTP/1.1 200');
+    sockets[0]!.destroy();
   });
 
   test('a thousand silent and half-open clients do not stop a good one', async () => {

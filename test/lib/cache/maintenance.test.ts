@@ -11,6 +11,7 @@ import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { currentProcess } from '../../../src/lib/disk/process-identity.ts';
 import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
 import { SegmentWriter } from '../../../src/lib/segment/writer.ts';
+import { CrashDisk } from '../../support/crash-disk.ts';
 import { openTestStore, testPage, verifiedRun, type TestPage, type TestStore } from '../../support/segment-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -316,6 +317,34 @@ test.each([2, 4])('%i writers with one small cache stay within its capacity toge
   expect(evicted.reduce((sum, bytes) => sum + bytes)).toBeGreaterThan(30 * MIB);
   const declined = stores.map(({ metrics }) => metrics.get('seekfs_l2_declined_total', { reason: 'room' }));
   expect(declined).toEqual(stores.map(() => 0));
+});
+
+test.each([2, 4])('%i writers leave the free-space reserve alone together, whatever the capacity', async (count) => {
+  const disk = new CrashDisk({ totalBytes: 64 * MIB });
+  await disk.makeDirectory('/cache');
+  const reserveBytes = 40 * MIB;
+  const stores: TestStore[] = [];
+  while (stores.length < count) {
+    const options = { disk, policyOf: () => 'lru' as const, capacityBytes: 320 * MIB, freeReserveBytes: reserveBytes };
+    stores.push(await openTestStore('/cache', options));
+  }
+  const writers = stores.map(async (l2, number) => {
+    for (let pageId = 0; pageId < 240 / count; pageId += 1) {
+      await l2.put(testPage({ path: `w${number}`, pageId }));
+      expect(disk.totalBytes - disk.usedBytes).toBeGreaterThanOrEqual(reserveBytes);
+    }
+  });
+  await Promise.all(writers);
+  expect(stores.flatMap(({ logger }) => logger.lines)).toEqual([]);
+  // It came close, and evicted rather than decline for ever.
+  expect(disk.usedBytes).toBeGreaterThan(8 * MIB);
+  const evicted = stores.map(({ metrics }) => metrics.get('seekfs_l2_evicted_bytes_total'));
+  expect(evicted.reduce((sum, bytes) => sum + bytes)).toBeGreaterThan(8 * MIB);
+  for (const { store, memory } of stores) {
+    await store.close();
+    expect(memory.inUseBytes).toBe(0);
+  }
+  expect(disk.openFiles).toBe(0);
 });
 
 test('a writer that was taken for dead, and sealed by another, ends without an error', async () => {

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/lib/base/clock.ts';
@@ -160,6 +162,24 @@ describe.each(['sdk', 'undici'] as const)('%s engine against a faulty store', (e
     const request = { key: 'k', range: RANGE, purpose: 'file' as const, signal: stop.signal };
     // The time limit of the test is far below the time-outs of the store.
     await expect(store.getRange(request, { write })).rejects.toMatchObject({ code: 'interrupted' });
+  });
+
+  test('a store that takes connections and never begins with TLS is given up', async () => {
+    const sockets = new Set<Socket>();
+    const silent = createServer((socket) => {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+    }).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const endpoint = `https://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    // For undici the handshake is part of connecting, for the SDK of the wait for the first byte. The others are far
+    // above the time limit of the test.
+    const ours = engine === 'undici' ? { connectMs: 300 } : { firstByteMs: 300 };
+    const timeouts = { connectMs: 600_000, firstByteMs: 600_000, stallMs: 600_000, ...ours };
+    expect(await outcomeOf(getRangeBytes(open(engine, { endpoint, timeouts }), 'k', RANGE))).toBe('store_unavailable');
+    expect(sockets.size, 'connections, one for each attempt').toBe(3);
+    for (const socket of sockets) socket.destroy();
+    silent.close();
   });
 
   test('a sink that is slower than the stall time-out is not mistaken for a stalled store', async () => {

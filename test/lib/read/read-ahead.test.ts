@@ -42,6 +42,61 @@ describe('read-ahead', () => {
     expect(bench.store.gets.length).toBeLessThan(32);
   });
 
+  test('shards that are read in a shuffled order, each from its start to its end, are read ahead', async () => {
+    const bench = readBench();
+    const bytes = someBytes(4 * MIB);
+    const paths = ['6', '2', '7', '0', '4', '1', '5', '3'];
+    const files = paths.map((path) => ({ path, bytes, pageSizeBytes: 4 * MIB }));
+    const version = await publishBytes(bench.store, files);
+    for (const path of paths) {
+      const getsBefore = bench.store.gets.length;
+      const entry = await version.lookup(path);
+      for (let off = 0; off < bytes.length; off += STEP) {
+        await collect(bench.reader.stream(version, entry, { off, len: STEP }));
+      }
+      expect(bench.store.gets.length - getsBefore, `GETs for ${path}, 16 reads`).toBeLessThan(8);
+    }
+    expect(bench.store.gotBytes).toBe(paths.length * bytes.length);
+  });
+
+  test('the window doubles while the reader waits for the store, and halves each time that memory is refused', async () => {
+    const { store, reader, memory } = readBench();
+    const bytes = someBytes(64 * MIB);
+    const version = await publishBytes(store, [{ path: 'a', bytes, pageSizeBytes: 8 * MIB }]);
+    const entry = await version.lookup('a');
+    // What is fetched ahead begins only when the reader asks for it, and takes a while: so each time the reader waits.
+    const held = new Set<() => void>();
+    store.beforeGet = async ({ lane, promotion, signal }) => {
+      if (lane === 'speculation' && !promotion!.aborted) {
+        await new Promise<void>((resolve) => {
+          held.add(resolve);
+          for (const end of [promotion!, signal!]) end.addEventListener('abort', () => resolve());
+        });
+      }
+      await new Promise(setImmediate);
+    };
+    let off = 0;
+    const readTo = async (end: number): Promise<void> => {
+      for (; off < end; off += STEP) await collect(reader.stream(version, entry, { off, len: STEP }));
+    };
+    const longest = (from: number): number =>
+      Math.max(0, ...store.gets.slice(from).map(({ lane, range }) => (lane === 'speculation' ? range.len : 0)));
+    await readTo(16 * MIB);
+    expect(longest(0)).toBeGreaterThanOrEqual(8 * MIB);
+    store.beforeGet = undefined;
+    for (const begin of held) begin();
+    while (store.active > 0) await new Promise(setImmediate);
+    const release = await memory.tickets.acquire({ permits: memory.tickets.capacity - 6 });
+    const getsBefore = store.gets.length;
+    await readTo(56 * MIB);
+    expect(longest(getsBefore), 'nothing is fetched ahead').toBe(0);
+    release();
+    const getsAtRelease = store.gets.length;
+    while (longest(getsAtRelease) === 0 && off < bytes.length) await readTo(off + STEP);
+    expect(longest(getsAtRelease)).toBeGreaterThan(0);
+    expect(longest(getsAtRelease)).toBeLessThanOrEqual(4 * MIB);
+  });
+
   test('a random reader gets none', async () => {
     const bench = readBench();
     const bytes = someBytes(16 * MIB);
