@@ -45,7 +45,7 @@ export function pinnedVersion(ns: string, version: number, files: Files, onClose
     },
     fileCount: entries.length,
     totalBytes: entries.reduce((sum, entry) => sum + entry.sizeBytes, 0),
-    lookup: async (path) => {
+    lookup: (path) => {
       const entry = entries.find((candidate) => candidate.path === path);
       if (!entry) throw new SeekfsError('path_not_found', `version ${version} of ${ns} has no file ${path}`);
       return entry;
@@ -73,6 +73,8 @@ export class MemoryReader implements Reader {
   readonly #bytesOf: (version: PinnedVersion, path: string) => Buffer;
   onSlab: OnSlab = () => undefined;
   open = 0;
+  /** Everything small is cached: read without a promise, past the hook. */
+  isWarm = false;
   /** What `warm` brought, slab by slab; `stream` brings nothing. */
   readonly warmed = new Set<string>();
   /** Of each `warm`. */
@@ -83,8 +85,10 @@ export class MemoryReader implements Reader {
     this.#bytesOf = bytesOf;
   }
 
-  cached(): undefined {
-    return undefined;
+  cached(version: PinnedVersion, entry: FileEntry, range: ByteRange): Slab[] | undefined {
+    const slabs = this.isWarm && range.len <= SLAB_BYTES ? this.#memory.tryAcquire([range.len]) : undefined;
+    slabs?.[0]!.bytes.set(this.#bytesOf(version, entry.path).subarray(range.off, range.off + range.len));
+    return slabs;
   }
 
   async *stream(

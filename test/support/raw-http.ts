@@ -15,8 +15,15 @@ export interface RawAnswers {
   readonly isCut: boolean;
 }
 
-/** Writes the parts in turn, each in a turn of the event loop of its own, ends its side, and reads until the end. */
-export function exchangeRaw(port: number, parts: readonly (string | Buffer)[]): Promise<Buffer> {
+/**
+ * Writes the parts in turn, each in a turn of the event loop of its own, ends its side, and reads until the end. With
+ * `listens` its side stays open: the last part must be one after which the server ends the connection.
+ */
+export function exchangeRaw(
+  port: number,
+  parts: readonly (string | Buffer)[],
+  options: { readonly listens?: boolean } = {},
+): Promise<Buffer> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
@@ -30,7 +37,7 @@ export function exchangeRaw(port: number, parts: readonly (string | Buffer)[]): 
         socket.write(part);
         if (parts.length > 1) await new Promise(setImmediate);
       }
-      socket.end();
+      if (!options.listens) socket.end();
     })();
   });
 }

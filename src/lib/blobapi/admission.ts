@@ -1,9 +1,8 @@
 // Who may be answered at all: requests at once, by client and in all; tokens; browsers that a foreign page sends.
-import type { IncomingMessage } from 'node:http';
 import type { SeekfsError } from '../base/errors.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Cors } from './cors.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange, RequestHead } from './exchange.ts';
 import type { Limits } from './limits.ts';
 import { Refusal } from './refusal.ts';
 import type { Tokens } from './tokens.ts';
@@ -17,7 +16,7 @@ function hostName(host: string): string {
 const ADDRESS = /^(localhost|\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.%]+\])$/i;
 
 /** What node:http would refuse without a word. @throws usage (400, 417) */
-export function checkHead({ headers, httpVersion }: IncomingMessage): void {
+export function checkHead({ headers, httpVersion }: RequestHead): void {
   // RFC 9112 §3.2.
   if (headers.host === undefined && httpVersion === '1.1') throw new Refusal('usage', 'the Host header is missing');
   const { expect } = headers;

@@ -43,6 +43,12 @@ const CLIENT_ERRORS: Readonly<Record<string, { status: string; message: string }
   ERR_HTTP_REQUEST_TIMEOUT: { status: '408 Request Timeout', message: 'the request did not arrive in time' },
 };
 
+/** For a connection on which no request came in time. */
+export function answerLate(socket: Socket): void {
+  const error = new Error('no request');
+  answerClientError(Object.assign(error, { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), socket, false);
+}
+
 const LINGER_MS = 1000;
 
 /** What the parser refused: there is no exchange for it. In the middle of another answer nothing can be said any more. */

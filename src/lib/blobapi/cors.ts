@@ -1,8 +1,7 @@
 // Whose pages may read answers in a browser: nobody's unless origins are listed. Fields for answers to those, preflights.
 // Tokens are asked for as ever: a listed origin may ask, and is allowed what its token allows.
-import type { IncomingMessage } from 'node:http';
 import { SeekfsError } from '../base/errors.ts';
-import type { RawHeaders } from './exchange.ts';
+import type { RawHeaders, RequestHead } from './exchange.ts';
 
 const EXPOSED =
   'Accept-Ranges, Content-Range, ETag, Retry-After, X-Request-Id, ' +
@@ -29,13 +28,13 @@ export class Cors {
     return this.#origins.has('*');
   }
 
-  allows({ headers }: IncomingMessage): boolean {
+  allows({ headers }: RequestHead): boolean {
     const { origin } = headers;
     return origin !== undefined && (this.allowsAll || this.#origins.has(origin));
   }
 
   /** For every answer to the request, errors too; undefined where nothing is listed. */
-  fields(request: IncomingMessage): RawHeaders | undefined {
+  fields(request: RequestHead): RawHeaders | undefined {
     if (this.#origins.size === 0) return undefined;
     // What a cache keeps for one origin is not for another.
     if (!this.allows(request)) return ['Vary', 'Origin'];
@@ -44,7 +43,7 @@ export class Cors {
   }
 
   /** The answer to a browser that asks whether its page may ask; undefined where the request is no such thing. */
-  preflight(request: IncomingMessage): RawHeaders | undefined {
+  preflight(request: RequestHead): RawHeaders | undefined {
     const isPreflight = request.method === 'OPTIONS' && 'access-control-request-method' in request.headers;
     if (!isPreflight || !this.allows(request)) return undefined;
     const methods = ['Access-Control-Allow-Methods', 'GET, HEAD, POST', 'Access-Control-Allow-Headers', ALLOWED];

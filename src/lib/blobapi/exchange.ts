@@ -1,6 +1,7 @@
 // One request and its answer: the head, slabs under back-pressure, the abort when the client goes. It owns every slab
 // that was given to it until the network has taken its bytes or the connection is gone. Knows nothing of routes.
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import { abortError, SeekfsError } from '../base/errors.ts';
 import type { Slab } from '../base/memory.ts';
@@ -8,9 +9,39 @@ import type { Slab } from '../base/memory.ts';
 /** Header fields as node:http takes them fastest: names and values in turn. */
 export type RawHeaders = string[];
 
+/** What is read of a request, as node:http names it; iterates over its body. */
+export interface RequestHead extends AsyncIterable<Buffer> {
+  readonly method?: string | undefined;
+  readonly url?: string | undefined;
+  readonly httpVersion: string;
+  readonly headers: IncomingHttpHeaders;
+  /** All of it has arrived. */
+  readonly complete: boolean;
+  readonly socket: Socket;
+}
+
+/** What an answer is written to, as node:http names it. */
+export interface ResponseSink {
+  readonly statusCode: number;
+  readonly headersSent: boolean;
+  /** The network has all of it. */
+  readonly writableFinished: boolean;
+  /** Bytes that the network has not taken yet. */
+  readonly writableLength: number;
+  readonly destroyed: boolean;
+  shouldKeepAlive: boolean;
+  writeHead(status: number, headers: RawHeaders): unknown;
+  /** @returns false where the next bytes had better wait for "drain" */
+  write(bytes: string | Buffer, flushed?: () => void): boolean;
+  end(bytes?: string | Buffer): unknown;
+  destroy(): unknown;
+  /** "close" comes once: when the network has all of the answer, or the connection has ended before. */
+  on(event: 'drain' | 'close', listener: () => void): unknown;
+}
+
 export interface ExchangeParts {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: RequestHead;
+  readonly response: ResponseSink;
   readonly id: string;
   /** The client's address. */
   readonly client: string;
@@ -19,8 +50,8 @@ export interface ExchangeParts {
 }
 
 export class Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: RequestHead;
+  readonly response: ResponseSink;
   readonly id: string;
   readonly client: string;
   readonly startedMs: number;

@@ -1,9 +1,9 @@
 // A request's JSON body: read under a bound, strictly UTF-8, and the two shapes that endpoints take. Every refusal
 // names the field.
-import type { IncomingMessage } from 'node:http';
 import { isByteCount, type ByteRange } from '../base/byte-range.ts';
 import { SeekfsError } from '../base/errors.ts';
 import type { Extent } from '../read/reader.ts';
+import type { RequestHead } from './exchange.ts';
 import { badParameter } from './query.ts';
 import { Refusal } from './refusal.ts';
 
@@ -14,7 +14,7 @@ function tooLarge(message: string): Refusal {
 }
 
 /** @throws usage where it is larger than the bound (413), is encoded (415), or is no JSON (400) */
-export async function readJsonBody(request: IncomingMessage, bodyBytesMax: number): Promise<unknown> {
+export async function readJsonBody(request: RequestHead, bodyBytesMax: number): Promise<unknown> {
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') {
     throw new Refusal('usage', `the body has the encoding ${encoding.slice(0, 40)}; send it plain`, { status: 415 });
@@ -24,7 +24,7 @@ export async function readJsonBody(request: IncomingMessage, bodyBytesMax: numbe
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
+    for await (const chunk of request) {
       bytes += chunk.length;
       if (bytes > bodyBytesMax) throw refusal;
       chunks.push(chunk);

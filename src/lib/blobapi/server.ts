@@ -1,8 +1,8 @@
 // The HTTP server: connections, limits, routing, accounting and the orderly end. It answers nothing by itself; the
 // endpoints are in routes.ts.
 import { randomBytes } from 'node:crypto';
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { Server } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { SeekfsError } from '../base/errors.ts';
 import { Accounting, DEFAULT_REQUEST_LOG, type RequestLog } from './accounting.ts';
@@ -11,13 +11,15 @@ import type { Reader } from '../read/reader.ts';
 import { isLoopback } from '../config/listen.ts';
 import { Admission, checkHead } from './admission.ts';
 import { Activity } from './activity.ts';
-import { answerClientError, answerError, publicError } from './answer-error.ts';
+import { answerClientError, answerError, answerLate, publicError } from './answer-error.ts';
 import { Cors } from './cors.ts';
 import type { BlobApiDeps } from './deps.ts';
-import { Exchange } from './exchange.ts';
+import { Exchange, type RequestHead, type ResponseSink } from './exchange.ts';
 import { HintQueue } from './hints.ts';
+import { createHttpServer, type TlsFiles } from './http-server.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { Query } from './query.ts';
+import { readQuickly, type QuickConnections } from './quick-connections.ts';
 import { Readiness } from './readiness.ts';
 import { HeldAllowance } from './readv.ts';
 import { Refusal } from './refusal.ts';
@@ -28,11 +30,6 @@ import type { Snapshot } from './snapshot.ts';
 import { statusOf } from './status.ts';
 import { CurrentVersions, VersionPool } from './versions.ts';
 import { linkToPrimary, type WorkerLink } from './workers.ts';
-
-export interface TlsFiles {
-  readonly certPem: string;
-  readonly keyPem: string;
-}
 
 /** What can change while the server runs. */
 export interface Credentials {
@@ -48,6 +45,8 @@ export interface ServerOptions extends Credentials {
   /** Origins whose pages may read answers; "*" for all. */
   readonly corsOrigins?: readonly string[] | undefined;
   readonly requestLog?: Partial<RequestLog> | undefined;
+  /** False: node:http reads all requests, also the simple ones. */
+  readonly quick?: boolean | undefined;
   /** Where this process is one of several: what the primary may ask of it. */
   readonly group?: { readonly onDrain: () => void; readonly onReload: () => void } | undefined;
 }
@@ -109,6 +108,7 @@ class BlobApi implements BlobServer {
   readonly #admission: Admission;
   readonly #accounting: Accounting;
   readonly #slowClients: SlowClients;
+  #quick: QuickConnections | undefined;
   readonly #active = new Set<Exchange>();
   readonly #idPrefix = randomBytes(3).toString('hex');
   readonly #isTls: boolean;
@@ -132,6 +132,14 @@ class BlobApi implements BlobServer {
       const isAnswering = [...this.#active].some((exchange) => exchange.request.socket === socket);
       answerClientError(error, socket as Socket, isAnswering);
     });
+    if (options.quick !== false && !options.tls) {
+      this.#quick = readQuickly(this.#server, {
+        limits,
+        clock,
+        onRequest: (request, response) => this.#onRequest(request, response),
+        onLate: answerLate,
+      });
+    }
     this.#admission = new Admission(limits, metrics, options.tokens);
     const requestLog = { ...DEFAULT_REQUEST_LOG, ...options.requestLog };
     const { pricePer1000Gets } = deps.bounds;
@@ -237,7 +245,7 @@ class BlobApi implements BlobServer {
     if (tokens && this.#admission.tokens) this.#admission.tokens = tokens;
   }
 
-  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+  #onRequest(request: RequestHead, response: ResponseSink): void {
     const { clock } = this.#deps;
     const exchange = new Exchange({
       request,
@@ -272,7 +280,7 @@ class BlobApi implements BlobServer {
     this.#leave(exchange);
   }
 
-  #requestId(request: IncomingMessage): string {
+  #requestId(request: RequestHead): string {
     const given = request.headers['x-request-id'];
     if (typeof given === 'string' && REQUEST_ID.test(given)) return given;
     this.#requests += 1;
@@ -334,6 +342,7 @@ class BlobApi implements BlobServer {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const { response } of this.#active) response.shouldKeepAlive = false;
     this.#server.closeIdleConnections();
+    this.#quick?.drain();
     const deadline = setTimeout(() => {
       const reason = new SeekfsError('interrupted', 'the server is shutting down');
       for (const exchange of this.#active) {
@@ -341,6 +350,7 @@ class BlobApi implements BlobServer {
         exchange.breakOff(reason);
       }
       this.#server.closeAllConnections();
+      this.#quick?.close();
     }, drainMsMax);
     await closed;
     clearTimeout(deadline);
@@ -359,35 +369,10 @@ class BlobApi implements BlobServer {
   }
 
   #stop(): void {
+    this.#quick?.close();
     this.#link?.close();
     this.#slowClients.close();
     this.#accounting.close();
     this.#service.versions.close();
   }
-}
-
-function createHttpServer(limits: Limits, tls: TlsFiles | undefined, listener: RequestListener): Server | TlsServer {
-  const options = {
-    maxHeaderSize: limits.headerBytesMax,
-    headersTimeout: limits.headMsMax,
-    requestTimeout: limits.bodyMsMax,
-    keepAliveTimeout: limits.idleMsMax,
-    connectionsCheckingInterval: Math.min(5000, limits.headMsMax),
-    noDelay: true,
-    // Said in JSON by `checkHead`.
-    requireHostHeader: false,
-  };
-  let server: Server | TlsServer;
-  try {
-    server = tls
-      ? createTlsServer(
-          { ...options, cert: tls.certPem, key: tls.keyPem, minVersion: 'TLSv1.2', handshakeTimeout: limits.headMsMax },
-          listener,
-        )
-      : createServer(options, listener);
-  } catch (error) {
-    throw new SeekfsError('config_invalid', `the TLS certificate and key do not work: ${(error as Error).message}`);
-  }
-  server.maxConnections = limits.connectionsMax;
-  return server;
 }

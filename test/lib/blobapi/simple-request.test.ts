@@ -44,7 +44,7 @@ describe('what is recognised', () => {
   });
 });
 
-test.each([
+test.each<[string, string]>([
   ['nothing', ''],
   ['another method', PLAIN.replace('GET', 'HEAD')],
   ['a method in small letters', PLAIN.replace('GET', 'get')],
@@ -117,7 +117,7 @@ test.each([
     'X-Other: 1',
     '__proto__: x',
     'constructor: x',
-  ].map((field) => [field, `${LINE}Host: x\r\n${field}\r\n\r\n`] as const),
+  ].map((field): [string, string] => [field, `${LINE}Host: x\r\n${field}\r\n\r\n`]),
 ])('%s is not recognised', (_, text) => {
   expect(parse(PLAIN), 'without it the request is').toBeDefined();
   expect(parse(text)).toBeUndefined();
