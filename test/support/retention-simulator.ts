@@ -2,7 +2,7 @@
 // decisions (Retention, planEviction) over a trace of page numbers, and knows true LRU as the yardstick.
 import { seededRandom } from '../../src/lib/base/random.ts';
 import { planEviction } from '../../src/lib/cache/policy/eviction.ts';
-import type { PageName } from '../../src/lib/cache/policy/page-hash.ts';
+import { pageHash, type HashedPage, type PageName } from '../../src/lib/cache/policy/page-hash.ts';
 import type { RetentionName } from '../../src/lib/cache/policy/policy.ts';
 import { Retention } from '../../src/lib/cache/policy/retention.ts';
 
@@ -91,6 +91,7 @@ export function simulate(trace: Trace, options: { policy: RetentionName; capacit
     }
     return name;
   };
+  const hashedOf = (page: number): HashedPage => ({ ns: 'n', key: pageHash(nameOf(page)) });
   const segmentPages = Math.max(1, Math.floor(capacityPages / SEGMENTS));
   const sealed: SimulatedSegment[] = [];
   let open: SimulatedRecord[] = [];
@@ -105,12 +106,12 @@ export function simulate(trace: Trace, options: { policy: RetentionName; capacit
     open = [];
   };
   const evictOne = (): void => {
-    const plan = planEviction(sealed, (record: SimulatedRecord) => retention.score(nameOf(record.page)))!;
+    const plan = planEviction(sealed, (record: SimulatedRecord) => retention.score(hashedOf(record.page)))!;
     sealed.splice(sealed.indexOf(plan.victim), 1);
     const survivors = new Set(plan.survivors);
     for (const record of plan.victim.records) {
       stored.delete(record.page);
-      if (!survivors.has(record)) retention.onDrop(nameOf(record.page));
+      if (!survivors.has(record)) retention.onDrop(hashedOf(record.page));
     }
     for (const { page } of survivors) write(page);
     reinsertions += survivors.size;

@@ -27,12 +27,12 @@ export async function writeCheckpoint(options: {
   const { disk, paths, set, nowMs, signal } = options;
   await writeSidecar(disk, paths.sidecar, set, nowMs);
   set.unsaved.records = set.unsaved.segments = 0;
+  if (signal.aborted) return;
   const sql = await openSql();
   try {
     for (const segment of [...set].filter(({ scannedTo }) => scannedTo > 0)) {
       if (signal.aborted) return;
-      const entries = await set.entriesOf(segment);
-      if (entries) await sql.add(batchOf(segment, entries));
+      await set.eachBatch(segment, (entries) => sql.add(batchOf(segment, entries)));
     }
     await writeFileDurably(disk, paths.sqlite, await sql.finish(nowMs));
   } finally {

@@ -13,17 +13,13 @@ import {
   type Processes,
   type ProcessIdentity,
 } from '../disk/process-identity.ts';
-import { recordBytes, type RecordEntry } from '../segment/format.ts';
 import { formatSegmentName } from '../segment/names.ts';
-import { GRANULE_BYTES } from '../page/page.ts';
 import type { CapacityGuard } from './capacity.ts';
 import type { LogWriter } from './log-writer.ts';
-import { decodeGroup, decodeItem, hashGroup, type FileKey, type FileName, type PageItem } from './page-key.ts';
-import { bitsOf, recordsOf } from './pieces.ts';
-import { planEviction, type SegmentView } from './policy/eviction.ts';
+import { indexed, viewOf, type IsDead, type LiveRecord, type View } from './live-records.ts';
+import { planEviction } from './policy/eviction.ts';
 import type { Retention } from './policy/retention.ts';
-import type { IndexedRecord } from './record-index.ts';
-import { samePlace, type Rewriter } from './rewriter.ts';
+import type { Rewriter } from './rewriter.ts';
 import type { Segment, SegmentSet } from './segment-set.ts';
 
 /** Segments whose records are looked at for one eviction: so many of the oldest, and as many spread over the others. */
@@ -66,24 +62,6 @@ export interface ReadActivity {
   begun: number;
   underWay: number;
 }
-
-/** A record that eviction may keep. */
-interface LiveRecord {
-  readonly bytes: number;
-  readonly entry: RecordEntry;
-  readonly record: IndexedRecord;
-  readonly file: FileKey;
-  readonly item: PageItem;
-}
-
-interface View extends SegmentView<LiveRecord> {
-  readonly segment: Segment;
-  /** Bytes of the records that no other segment holds as well. */
-  readonly liveBytes: number;
-}
-
-/** May pages of this file go before all others? */
-export type IsDead = (file: FileName) => boolean;
 
 export interface CleanResult {
   /** Segments removed and bytes that this gave back, what was written again taken off. */
@@ -140,8 +118,7 @@ export class Cleaning {
 
   /** Removes segments, best first, until `enough`; what is hot in them is written again. */
   async evict(enough: () => Promise<boolean>): Promise<void> {
-    const scoreOf = ({ file, item }: LiveRecord): number =>
-      this.#parts.retention.score({ ...file, pageId: item.pageId });
+    const scoreOf = (live: LiveRecord): number => this.#parts.retention.score(live);
     for (let oldest = this.#oldest(); oldest.length > 0 && !(await enough()); oldest = this.#oldest()) {
       const views: View[] = [];
       for (const segment of this.#candidates(oldest)) {
@@ -172,8 +149,8 @@ export class Cleaning {
       const view = fullest && (await this.#view(fullest));
       if (!view || bytesIn(fullest) === 0) return;
       const scored = view.records
-        .filter(({ file }) => file.ns === ns)
-        .map((live) => ({ live, score: retention.score({ ...live.file, pageId: live.item.pageId }) }))
+        .filter((live) => live.ns === ns)
+        .map((live) => ({ live, score: retention.score(live) }))
         .sort((a, b) => a.score - b.score);
       // All that is cold, and at least a quarter, so that each step makes progress.
       const cold = scored.filter(({ score }, index) => score <= 0 || index < scored.length / 4);
@@ -191,13 +168,15 @@ export class Cleaning {
     const merged = new Set(short.length >= SHORT_SEGMENTS_MAX ? short : []);
     for (const segment of which === 'all' ? all : merged) {
       if (signal.aborted) return;
+      if (!merged.has(segment) && !(await this.#isSparse(segment))) continue;
       const view = await this.#view(segment);
-      if (!view) continue;
-      const { liveBytes } = view;
-      const sparse = liveBytes < segment.sizeBytes * LIVE_SHARE_MIN && segment.sizeBytes > liveBytes + 4096;
-      if (!sparse && !merged.has(segment)) continue;
-      if ((await this.#remove(view, view.records, 'compact')) === 'stop') return;
+      if (view && (await this.#remove(view, view.records, 'compact')) === 'stop') return;
     }
+  }
+
+  async #isSparse(segment: Segment): Promise<boolean> {
+    const liveBytes = (await this.#view(segment, { list: false }))?.liveBytes ?? Number.POSITIVE_INFINITY;
+    return liveBytes < segment.sizeBytes * LIVE_SHARE_MIN && segment.sizeBytes > liveBytes + 4096;
   }
 
   /** Writes again what is intact in these segments, and removes them with what is not. */
@@ -227,40 +206,12 @@ export class Cleaning {
     return ended.sort((a, b) => a.createdAtMs - b.createdAtMs);
   }
 
-  /**
-   * Its live records; those of dead files leave the index here. A record that others hold as well is not live, but it is
-   * no rubbish either: the others may be damaged, or not durable, so what is removed has been written again.
-   */
-  async #view(segment: Segment): Promise<View | undefined> {
+  #view(segment: Segment, options: { readonly list: boolean } = { list: true }): Promise<View | undefined> {
     const { set, isDead } = this.#parts;
-    const files = new Map<Buffer, FileKey | undefined>();
-    const records: LiveRecord[] = [];
-    let liveBytes = 0;
-    const entries = await set.entriesOf(segment);
-    if (!entries) return undefined;
-    for (const entry of entries) {
-      if (!files.has(entry.group)) files.set(entry.group, fileKeyOf(entry.group));
-      const file = files.get(entry.group);
-      const item = decodeItem(entry.item, entry.payloadBytes);
-      if (!file || !item) continue;
-      const all = recordsOf(set.index, file, item.pageId);
-      const record = all.find((one) => one.segment === segment.number && one.offset === entry.offset);
-      if (!record) continue;
-      if (isDead(file)) {
-        set.index.removeRecord(record);
-        this.#droppedRecords += 1;
-        continue;
-      }
-      const others = bitsOf(
-        all.filter((one) => one !== record),
-        Math.ceil(item.len / GRANULE_BYTES),
-      );
-      const twice = [...others.missingRuns(record.firstGranule, record.granules)].length === 0;
-      const bytes = recordBytes(entry);
-      records.push({ bytes, entry, record, file, item });
-      if (!twice) liveBytes += bytes;
-    }
-    return { segment, fileBytes: segment.sizeBytes, records, liveBytes };
+    const onDead = (): void => {
+      this.#droppedRecords += 1;
+    };
+    return viewOf(set, segment, { isDead, onDead, ...options });
   }
 
   /**
@@ -275,13 +226,13 @@ export class Cleaning {
     const { set, disk, rewriter, writer, retention, metrics, stillHeld, signal } = this.#parts;
     const kept = new Set<LiveRecord>();
     for (const live of survivors) {
-      // Joined with another record of its page that was written again before.
-      const indexed = recordsOf(set.index, live.file, live.item.pageId).some((one) => samePlace(one, live.record));
-      const rewritten = indexed ? await rewriter.rewrite(live.record, live.file, live.item) : 'written';
+      const record = indexed(set.index, live, view.segment);
+      // Else joined with another record of its page that was written again before.
+      const rewritten = record ? await rewriter.rewrite(record) : 'written';
       if (rewritten === 'written') kept.add(live);
       else if (rewritten === 'no-room' && why === 'compact') return 'stop';
       else if (rewritten === 'failed' && why === 'compact') return 'kept';
-      if (!indexed || rewritten !== 'written') continue;
+      if (!record || rewritten !== 'written') continue;
       this.#rewrittenBytes += live.bytes;
       if (why === 'compact' && signal.aborted) return 'stop';
       // Somebody waits for an eviction; compaction has time, and leaves the disk to readers.
@@ -295,7 +246,7 @@ export class Cleaning {
     for (const live of view.records) {
       if (kept.has(live)) continue;
       this.#droppedRecords += 1;
-      retention.onDrop({ ...live.file, pageId: live.item.pageId });
+      retention.onDrop(live);
     }
     set.forget(view.segment);
     this.#removedSegments += 1;
@@ -323,11 +274,6 @@ export function manyShort(set: SegmentSet, capacity: CapacityGuard): boolean {
   let count = 0;
   for (const segment of set) if (segment.complete && segment.sizeBytes < shortBytes) count += 1;
   return count >= SHORT_SEGMENTS_MAX;
-}
-
-function fileKeyOf(group: Buffer): FileKey | undefined {
-  const name = decodeGroup(group);
-  return name && { ...name, ...hashGroup(group), group };
 }
 
 /** The owner text of a segment header is the JSON of its writer's identity. */

@@ -12,7 +12,8 @@ import { parseSegmentName } from '../segment/names.ts';
 import type { CapacityGuard } from './capacity.ts';
 import type { Finding } from './check.ts';
 import type { CheckpointPaths } from './checkpoint.ts';
-import { Cleaning, manyShort, type CleanResult, type IsDead, type ReadActivity } from './cleaning.ts';
+import { Cleaning, manyShort, type CleanResult, type ReadActivity } from './cleaning.ts';
+import type { IsDead } from './live-records.ts';
 import type { LogWriter } from './log-writer.ts';
 import type { Retention } from './policy/retention.ts';
 import type { Rewriter } from './rewriter.ts';
@@ -106,21 +107,30 @@ export class Maintenance {
 
   /** What is worth doing now and then, behind everybody's back: merges many short segments, checkpoints when due. */
   async upkeep(): Promise<void> {
-    const { set, capacity, log } = this.#parts;
+    const { set, capacity } = this.#parts;
     const merge = manyShort(set, capacity);
     if (this.#running || this.#closing.signal.aborted || !(merge || this.#checkpointDue())) return;
+    await this.#behind((cleaning) => (merge ? cleaning.compact('short') : Promise.resolve()));
+  }
+
+  /**
+   * Breaks off what can wait and resolves when nothing runs any more. Leaves index.bin to whoever opens the cache next,
+   * where that is due: reading it takes a twentieth of the time that all footers take.
+   */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#running?.catch(() => undefined);
+    if (this.#checkpointDue()) await this.#behind(() => Promise.resolve());
+  }
+
+  async #behind(work: (cleaning: Cleaning) => Promise<void>): Promise<void> {
+    const { set, log } = this.#parts;
     try {
-      await this.#alone((cleaning) => (merge ? cleaning.compact('short') : Promise.resolve()), {});
+      await this.#alone(work, {});
     } catch (error) {
       const reason = systemErrorCode(error) ?? String(error);
       log.log('info', `maintenance of the cache in ${set.directoryPath} broke off (${reason})`);
     }
-  }
-
-  /** Breaks off what can wait and resolves when nothing runs any more. */
-  async close(): Promise<void> {
-    this.#closing.abort();
-    await this.#running?.catch(() => undefined);
   }
 
   #checkpointDue(): boolean {

@@ -114,8 +114,19 @@ export function hashGroup(group: Uint8Array): FileHash {
   return { lo: (lo ^ (lo >>> 15)) >>> 0, hi: (hi ^ (hi >>> 16)) >>> 0 };
 }
 
+/** The hash by which the index knows the file. */
+export function hashFile(file: FileName): FileHash {
+  return hashGroup(encodeGroup(file));
+}
+
 export interface FileKey extends FileName, FileHash {
   readonly group: Buffer;
+}
+
+/** Undefined where the group is no page's. */
+export function fileKeyOf(group: Buffer): FileKey | undefined {
+  const name = decodeGroup(group);
+  return name && { ...name, ...hashGroup(group), group };
 }
 
 /** Keys of the files in use, so that a lookup neither encodes nor hashes. */

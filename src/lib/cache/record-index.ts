@@ -56,8 +56,13 @@ export class RecordIndex {
     return this.#words.byteLength;
   }
 
+  /** Takes memory for so many more records now, rather than by and by. */
+  reserve(records: number): void {
+    if ((this.#used + records) * 4 > (this.#mask + 1) * 3) this.#rehash(this.#count + records);
+  }
+
   insert(record: IndexedRecord): void {
-    if ((this.#used + 1) * 4 > (this.#mask + 1) * 3) this.#rehash();
+    this.reserve(1);
     let slot = this.#home(record.lo, record.pageId);
     while (this.#words[slot * SLOT_WORDS + 3] !== FREE) slot = (slot + 1) & this.#mask;
     const at = slot * SLOT_WORDS;
@@ -165,9 +170,9 @@ export class RecordIndex {
     }
   }
 
-  #rehash(): void {
+  #rehash(count: number): void {
     let slots = SLOTS_MIN;
-    while (slots < this.#count * 2 + 2) slots *= 2;
+    while (slots < count * 2 + 2) slots *= 2;
     const old = this.#words;
     this.#words = new Uint32Array(slots * SLOT_WORDS);
     this.#mask = slots - 1;

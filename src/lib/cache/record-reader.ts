@@ -49,8 +49,13 @@ export class RecordReader {
 
   /** The record's head, when it is a record of this very page. */
   async head(record: IndexedRecord, page: Page, key: FileKey): Promise<KnownHead | Unread> {
-    const known = this.#heads.get(placeOf(record));
-    return known ? this.#matched(known, record, page, key) : this.#readHead(record, page, key);
+    const known = this.#heads.get(placeOf(record)) ?? (await this.#readHead(record));
+    return typeof known === 'string' ? known : this.#matched(known, record, page, key);
+  }
+
+  /** The record's head, of whatever page it is. */
+  async headOf(record: IndexedRecord): Promise<KnownHead | Unread> {
+    return this.#heads.get(placeOf(record)) ?? this.#readHead(record);
   }
 
   #matched(known: KnownHead, record: IndexedRecord, page: Page, key: FileKey): KnownHead | Unread {
@@ -61,7 +66,7 @@ export class RecordReader {
     return 'gone';
   }
 
-  async #readHead(record: IndexedRecord, page: Page, key: FileKey): Promise<KnownHead | Unread> {
+  async #readHead(record: IndexedRecord): Promise<KnownHead | Unread> {
     const { offset, headBytes } = record;
     const head = await this.#with(record, (file, segment) =>
       readRecordHead(file, { segmentId: segment.id, offset, headBytes }).then((read) => read ?? ('damaged' as const)),
@@ -71,7 +76,7 @@ export class RecordReader {
     if (!item) return this.#damaged(record, 'head');
     const known = { head, item, group: head.group, readBefore: new Uint8Array(head.blockCrcs.length) };
     this.#keep(placeOf(record), known);
-    return this.#matched(known, record, page, key);
+    return known;
   }
 
   #keep(place: number, known: KnownHead): void {

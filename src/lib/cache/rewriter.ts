@@ -11,7 +11,7 @@ import {
   type Page,
 } from '../page/page.ts';
 import type { LogWriter } from './log-writer.ts';
-import { encodeItem, itemOf, PAGE_RECORD_KIND, type FileKey, type PageItem } from './page-key.ts';
+import { encodeItem, fileKeyOf, itemOf, PAGE_RECORD_KIND, type FileKey, type PageItem } from './page-key.ts';
 import { bitsOf, planPieces, recordsOf, type Piece } from './pieces.ts';
 import type { IndexedRecord } from './record-index.ts';
 import type { RecordReader, Unread } from './record-reader.ts';
@@ -47,8 +47,14 @@ export class Rewriter {
    * records that lie within it out of the index.
    * @throws system errors of writing
    */
-  async rewrite(record: IndexedRecord, file: FileKey, item: PageItem): Promise<Rewritten> {
-    const { index } = this.#parts.set;
+  async rewrite(record: IndexedRecord): Promise<Rewritten> {
+    const { set, reader } = this.#parts;
+    const { index } = set;
+    const known = await reader.headOf(record);
+    if (typeof known === 'string') return known === 'failed' ? 'failed' : 'damaged';
+    const { item } = known;
+    const file = fileKeyOf(known.head.group);
+    if (!file) return 'damaged';
     // Damage that comes to light takes its record out of the index: what other records hold of the page stays.
     for (let left = Infinity; ;) {
       const old = recordsOf(index, file, item.pageId);
@@ -146,7 +152,7 @@ async function readPiece(
   return true;
 }
 
-export function samePlace(a: IndexedRecord, b: IndexedRecord): boolean {
+function samePlace(a: IndexedRecord, b: IndexedRecord): boolean {
   return a.segment === b.segment && a.offset === b.offset;
 }
 

@@ -3,20 +3,20 @@
 import type { Clock } from '../base/clock.ts';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import { listIfThere } from '../disk/if-there.ts';
-import { SEGMENT_HEADER_BYTES, type RecordEntry } from '../segment/format.ts';
+import { Footer } from '../segment/footer.ts';
+import { recordBytes, SEGMENT_HEADER_BYTES, type RecordEntry } from '../segment/format.ts';
 import { formatSegmentName, parseSegmentName, type SegmentName } from '../segment/names.ts';
-import { readFooter, readSegmentHeader, scanRecords } from '../segment/scan.ts';
+import { readSegmentHeader, recordBatches, scanBatches } from '../segment/scan.ts';
 import { GRANULE_BYTES } from '../page/page.ts';
 import { decodeGroup, decodeItem, hashGroup, type FileHash } from './page-key.ts';
 import type { RecordIndex } from './record-index.ts';
 import { SegmentFiles } from './segment-files.ts';
 
 const LOADS_AT_ONCE = 8;
-/** About two milliseconds of the event loop. */
-const INDEXED_AT_ONCE = 4096;
 
 export interface Segment {
   /** Its number in this process's index. */
@@ -197,33 +197,49 @@ export class SegmentSet {
         const sealed = segment.name.kind === 'sealed';
         const { sizeBytes, kind } = await file.stat();
         if (kind !== 'file') return;
-        let from = segment.scannedTo;
-        if (from === 0) {
-          const header = await readSegmentHeader(file);
-          const sound = header?.id.equals(segment.id) ?? false;
-          // Not written yet, or damaged, which costs no records: they say themselves which segment they belong to.
-          from = sound ? header!.headerBytes : SEGMENT_HEADER_BYTES;
-          if (sound) segment.owner = header!.owner;
-          if (sound) segment.createdAtMs = header!.createdAtMs;
-        }
-        const footer = sealed ? await readFooter(file, { id: segment.id, sizeBytes }) : undefined;
+        const from = segment.scannedTo > 0 ? segment.scannedTo : await this.#readHeader(segment, file);
+        const footer = sealed ? await Footer.read(file, { id: segment.id, sizeBytes }) : undefined;
         // An append begins when the one before it is done: what lies before a whole record is damage, also while the
         // segment is open.
         const grown = sizeBytes !== segment.sizeBytes;
-        const scan = footer
-          ? { entries: footer.entries.filter((entry) => entry.offset >= from), end: footer.offset }
-          : sealed || grown
-            ? await scanRecords(file, { id: segment.id, sizeBytes, from, resync: true })
-            : { entries: [], end: segment.scannedTo };
-        await this.#indexAll(segment, scan.entries);
+        if (footer) await this.#loadFooter(segment, footer, from);
+        else if (sealed || grown) await this.#loadHeads(segment, file, { from, sizeBytes });
         segment.sizeBytes = sizeBytes;
-        if (scan.end > SEGMENT_HEADER_BYTES) segment.scannedTo = scan.end;
         segment.complete = sealed;
         if (sealed) this.unsaved.segments += 1;
       });
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') this.forgetIfRemoved(segment);
       else this.#noteUnreadable(error);
+    }
+  }
+
+  /** Where its records begin. */
+  async #readHeader(segment: Segment, file: DiskFile): Promise<number> {
+    const header = await readSegmentHeader(file);
+    // Not written yet, or damaged, which costs no records: they say themselves which segment they belong to.
+    if (!header?.id.equals(segment.id)) return SEGMENT_HEADER_BYTES;
+    segment.owner = header.owner;
+    segment.createdAtMs = header.createdAtMs;
+    return header.headerBytes;
+  }
+
+  async #loadFooter(segment: Segment, footer: Footer, from: number): Promise<void> {
+    this.index.reserve(footer.records - segment.records);
+    for await (const entries of footer.batches()) {
+      const unknown = entries.filter((entry) => entry.offset >= from);
+      this.#indexBatch(
+        segment,
+        unknown,
+        unknown.reduce((end, entry) => Math.max(end, entry.offset + recordBytes(entry)), 0),
+      );
+    }
+    segment.scannedTo = footer.offset;
+  }
+
+  async #loadHeads(segment: Segment, file: DiskFile, span: { from: number; sizeBytes: number }): Promise<void> {
+    for await (const batch of scanBatches(file, { id: segment.id, ...span, resync: true })) {
+      this.#indexBatch(segment, batch.entries, batch.end);
     }
   }
 
@@ -244,22 +260,21 @@ export class SegmentSet {
   }
 
   /**
-   * All records of an ended segment, as its footer or a scan of it has them.
-   * @returns undefined where the segment is gone or cannot be read
+   * Shows all records of an ended segment, some thousand at a time, as its footer or a scan of it has them.
+   * @returns false where the segment is gone or cannot be read, perhaps after some of them
    */
-  async entriesOf(segment: Segment): Promise<readonly RecordEntry[] | undefined> {
+  async eachBatch(segment: Segment, see: (entries: readonly RecordEntry[]) => MaybePromise<void>): Promise<boolean> {
     try {
-      return await this.withFile(segment, async (file) => {
-        const { id } = segment;
+      await this.withFile(segment, async (file) => {
         const { sizeBytes } = await file.stat();
-        const footer = await readFooter(file, { id, sizeBytes });
-        if (footer) return footer.entries;
-        const from = (await readSegmentHeader(file))?.headerBytes ?? SEGMENT_HEADER_BYTES;
-        return (await scanRecords(file, { id, sizeBytes, from, resync: true })).entries;
+        for await (const entries of recordBatches(file, { id: segment.id, sizeBytes })) await see(entries);
       });
+      return true;
     } catch (error) {
-      if (systemErrorCode(error) !== 'ENOENT') this.#noteUnreadable(error);
-      return undefined;
+      const code = systemErrorCode(error);
+      if (code === undefined) throw error;
+      if (code !== 'ENOENT') this.#noteUnreadable(error);
+      return false;
     }
   }
 
@@ -275,15 +290,15 @@ export class SegmentSet {
     this.#namespaceBytes.set(ns, this.namespaceBytes(ns) + entry.payloadBytes);
   }
 
-  async #indexAll(segment: Segment, entries: readonly RecordEntry[]): Promise<void> {
-    const hashes = new Map<Buffer, FileHash>();
-    for (const [number, entry] of entries.entries()) {
-      if (number % INDEXED_AT_ONCE === INDEXED_AT_ONCE - 1) await nextTurn();
-      if (segment.gone) return;
-      let hash = hashes.get(entry.group);
-      if (!hash) hashes.set(entry.group, (hash = hashGroup(entry.group)));
-      this.indexEntry(segment, entry, hash);
+  /** Everything before `end` is known then. */
+  #indexBatch(segment: Segment, entries: readonly RecordEntry[], end: number): void {
+    if (segment.gone) return;
+    let known: { readonly group: Buffer; readonly hash: FileHash } | undefined;
+    for (const entry of entries) {
+      if (known?.group !== entry.group) known = { group: entry.group, hash: hashGroup(entry.group) };
+      this.indexEntry(segment, entry, known.hash);
     }
+    if (end > SEGMENT_HEADER_BYTES) segment.scannedTo = end;
   }
 
   /** Its name is gone: sealed and so renamed, which the next refresh sees, or removed, which makes its pages misses. */
@@ -319,10 +334,4 @@ export class SegmentSet {
     await this.#refreshing?.catch(() => undefined);
     await this.#files.close();
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }

@@ -75,7 +75,7 @@ export async function writeSidecar(disk: Disk, path: string, set: SegmentSet, no
   head.writeUInt32LE(records, 32);
   const slotBytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
   head.writeUInt32LE(crcAround(head, slotBytes), CRC_AT);
-  await writeFileDurably(disk, path, Buffer.concat([head, slotBytes]));
+  await writeFileDurably(disk, path, head, slotBytes);
 }
 
 /** What is wrong with the file, or undefined; a missing one, and one of another version, are as they should be. */

@@ -38,7 +38,7 @@ export interface SegmentRow {
 /** Columns of one record: file (in `files` of the batch), and the rest as in the table. */
 export const RECORD_COLUMNS = 9;
 
-/** The records of one segment, or some of them. Plain data: it crosses to a worker thread. */
+/** Some of the records of one segment. Plain data: it crosses to a worker thread. */
 export interface SegmentBatch {
   readonly segment: SegmentRow;
   readonly files: readonly FileName[];
@@ -52,6 +52,7 @@ export class SqlCheckpoint {
   readonly #fileNumber: Statement;
   readonly #record: Statement;
   #segments = 0;
+  #lastIdHex = '';
 
   private constructor(db: Database) {
     this.#db = db;
@@ -68,18 +69,23 @@ export class SqlCheckpoint {
     return new SqlCheckpoint(new sql.Database());
   }
 
+  /** Batches of one segment follow each other. */
   add(batch: SegmentBatch): void {
     const { segment, records } = batch;
-    const number = this.#segments;
-    this.#segments += 1;
-    const { idHex, sealed, sizeBytes, coveredBytes, createdAtMs } = segment;
-    const row = [number, idHex, sealed ? 1 : 0, sizeBytes, coveredBytes, createdAtMs];
-    this.#db.run('INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?)', row);
+    if (segment.idHex !== this.#lastIdHex) this.#addSegment(segment);
+    const number = this.#segments - 1;
     const files = batch.files.map((file) => this.#numberOf(file));
     for (let at = 0; at + RECORD_COLUMNS <= records.length; at += RECORD_COLUMNS) {
       const [file, pageId, first, ...rest] = records.subarray(at, at + RECORD_COLUMNS);
       this.#record.run([files[file!]!, pageId!, first!, number, ...rest]);
     }
+  }
+
+  #addSegment({ idHex, sealed, sizeBytes, coveredBytes, createdAtMs }: SegmentRow): void {
+    const row = [this.#segments, idHex, sealed ? 1 : 0, sizeBytes, coveredBytes, createdAtMs];
+    this.#db.run('INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?)', row);
+    this.#lastIdHex = idHex;
+    this.#segments += 1;
   }
 
   #numberOf({ ns, path, identity }: FileName): number {
@@ -90,10 +96,10 @@ export class SqlCheckpoint {
   }
 
   /** The database file's bytes; nothing can be added afterwards. */
-  finish(writtenAtMs: number): Uint8Array {
+  finish(writtenAtMs: number): Uint8Array<ArrayBuffer> {
     this.#db.run("INSERT INTO meta VALUES ('format', ?), ('written_at_ms', ?)", [SCHEMA_VERSION, writtenAtMs]);
     this.#db.run('COMMIT');
-    const bytes = this.#db.export();
+    const bytes = this.#db.export() as Uint8Array<ArrayBuffer>;
     this.#db.close();
     return bytes;
   }

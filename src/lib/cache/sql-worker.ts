@@ -20,6 +20,7 @@ port.on('message', (request: SqlRequest) => {
     port.postMessage({ bytes: NONE } satisfies SqlReply);
     return;
   }
-  port.postMessage({ bytes: checkpoint.finish(request.writtenAtMs) } satisfies SqlReply);
+  const bytes = checkpoint.finish(request.writtenAtMs);
+  port.postMessage({ bytes } satisfies SqlReply, [bytes.buffer]);
   port.close();
 });

@@ -8,15 +8,16 @@ import type { Disk } from './disk.ts';
 
 /**
  * Temporary file beside `path` (named `<path>.<random>.tmp`), sync, rename, sync of the directory. When it resolves the
- * bytes survive a power loss; when it throws, `path` has the old content and the temporary file is gone.
+ * bytes, in order where they are several, survive a power loss; when it throws, `path` has the old content and the
+ * temporary file is gone.
  * @throws the disk's own errors (`code`: ENOSPC, EACCES, …)
  */
-export async function writeFileDurably(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+export async function writeFileDurably(disk: Disk, path: string, ...bytes: readonly Uint8Array[]): Promise<void> {
   const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
   try {
     const file = await disk.open(temporary, 'create');
     try {
-      await file.write([bytes], 0);
+      await file.write(bytes, 0);
       await file.sync();
     } finally {
       await file.close();

@@ -3,7 +3,8 @@
 import { isSeekfsError, SeekfsError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { VersionInUse } from '../cache/reader-registry.ts';
-import { decodeGroup, type FileName } from '../cache/page-key.ts';
+import { FileHashes } from '../cache/file-hashes.ts';
+import { fileKeyOf, hashFile, type FileKey } from '../cache/page-key.ts';
 import type { SegmentStore } from '../cache/segment-store.ts';
 import type { Disk } from '../disk/disk.ts';
 import { TAKEOVER_WAIT_MS } from '../disk/lock-file.ts';
@@ -46,7 +47,7 @@ export async function collectCache(
 ): Promise<CacheGcReport> {
   const { disk, path, segmentStore, signal } = deps;
   const { namespaces } = await readCacheUse({ disk, path, capacityBytes: undefined, signal });
-  const live = new Map<string, ReadonlySet<string>>();
+  const live = new Map<string, FileHashes>();
   const unknownNamespaces: string[] = [];
   for (const { ns } of namespaces) {
     if (options.ns !== undefined && ns !== options.ns) continue;
@@ -54,14 +55,16 @@ export async function collectCache(
     if (files) live.set(ns, files);
     else unknownNamespaces.push(ns);
   }
-  const isDead = (file: FileName): boolean => live.get(file.ns)?.has(nameOf(file)) === false;
+  const isDead = (file: FileKey): boolean => live.get(file.ns)?.has(file) === false;
   const dead = { deadBytes: 0, deadRecords: 0 };
-  await forEachSegment({ disk, path, signal }, ({ entries }) => {
-    for (const { group, payloadBytes } of entries) {
-      const file = decodeGroup(group);
-      if (!file || !isDead(file)) continue;
-      dead.deadRecords += 1;
-      dead.deadBytes += payloadBytes;
+  await forEachSegment({ disk, path, signal }, async ({ batches }) => {
+    for await (const entries of batches) {
+      for (const { group, payloadBytes } of entries) {
+        const file = fileKeyOf(group);
+        if (!file || !isDead(file)) continue;
+        dead.deadRecords += 1;
+        dead.deadBytes += payloadBytes;
+      }
     }
   });
   const common = { dryRun: options.dryRun, ...dead, unknownNamespaces };
@@ -73,23 +76,18 @@ export async function collectCache(
   return { ...common, freedBytes: result.freedBytes, removedSegments: result.removedSegments };
 }
 
-/** As in the cache's own names: a file is its content at a path. */
-function nameOf(file: { readonly path: string; readonly identity: string }): string {
-  return `${file.path}\n${file.identity}`;
-}
-
 /** The files of every version of the namespace that somebody needs; undefined where that cannot be told. */
-async function liveFiles(deps: CacheGcDeps, ns: string): Promise<ReadonlySet<string> | undefined> {
+async function liveFiles(deps: CacheGcDeps, ns: string): Promise<FileHashes | undefined> {
   const { store, pin, inUse, log, signal } = deps;
   try {
     const pins = await listPins({ store }, ns, { signal });
     const versions = new Set([...pins, ...inUse.filter((one) => one.ns === ns)].map(({ version }) => version));
     const selectors: VersionSelector[] = [...versions].map((version) => ({ kind: 'version', version }));
-    const files = new Set<string>();
+    const files = new FileHashes();
     for (const selector of [{ kind: 'head' } as const, ...selectors]) {
       const version = await pin(ns, selector);
       for await (const { path, hash, storage } of version.list()) {
-        files.add(nameOf({ path, identity: hash ?? `etag:${storage.etag}` }));
+        files.add(hashFile({ ns, path, identity: hash ?? `etag:${storage.etag}` }));
       }
       await version.close();
     }

@@ -4,13 +4,15 @@ import { join } from 'node:path';
 import { loadCrc32c } from '../base/crc32c.ts';
 import { systemErrorCode, throwIfAborted, wrapSystemError } from '../base/errors.ts';
 import { rememberedCapacity } from '../cache/capacity-file.ts';
+import { FileHashes } from '../cache/file-hashes.ts';
 import { layoutOf } from '../cache/layout.ts';
-import { decodeGroup } from '../cache/page-key.ts';
+import { fileKeyOf } from '../cache/page-key.ts';
 import type { Disk, DiskFile, DiskSpace } from '../disk/disk.ts';
 import { listIfThere } from '../disk/if-there.ts';
+import { Footer } from '../segment/footer.ts';
 import type { RecordEntry } from '../segment/format.ts';
 import { parseSegmentName, type SegmentName } from '../segment/names.ts';
-import { readFooter, readSegmentHeader, scanRecords } from '../segment/scan.ts';
+import { readSegmentHeader, scanBatches } from '../segment/scan.ts';
 
 export interface NamespaceUse {
   readonly ns: string;
@@ -46,23 +48,25 @@ export async function readCacheUse(deps: {
 }): Promise<CacheUse> {
   const { disk, path, signal } = deps;
   const layout = layoutOf(path);
-  const namespaces = new Map<string, { files: Set<string>; bytes: number }>();
+  const namespaces = new Map<string, { files: FileHashes; bytes: number }>();
   const use = { segments: 0, openSegments: 0, usedBytes: 0, reservedBytes: 0, records: 0 };
-  const exists = await forEachSegment({ disk, path, signal }, ({ name, sizeBytes, entries }) => {
+  const exists = await forEachSegment({ disk, path, signal }, async ({ name, sizeBytes, batches }) => {
     use.segments += 1;
     use.usedBytes += sizeBytes;
     if (name.kind === 'open') {
       use.openSegments += 1;
       use.reservedBytes += Math.max(0, name.reservedBytes - sizeBytes);
     }
-    for (const entry of entries) {
-      const file = decodeGroup(entry.group);
-      if (!file) continue;
-      use.records += 1;
-      let sums = namespaces.get(file.ns);
-      if (!sums) namespaces.set(file.ns, (sums = { files: new Set(), bytes: 0 }));
-      sums.files.add(`${file.path}\n${file.identity}`);
-      sums.bytes += entry.payloadBytes;
+    for await (const entries of batches) {
+      for (const entry of entries) {
+        const file = fileKeyOf(entry.group);
+        if (!file) continue;
+        use.records += 1;
+        let sums = namespaces.get(file.ns);
+        if (!sums) namespaces.set(file.ns, (sums = { files: new FileHashes(), bytes: 0 }));
+        sums.files.add(file);
+        sums.bytes += entry.payloadBytes;
+      }
     }
   });
   return {
@@ -80,7 +84,8 @@ export async function readCacheUse(deps: {
 interface SeenSegment {
   readonly name: SegmentName;
   readonly sizeBytes: number;
-  readonly entries: readonly RecordEntry[];
+  /** Its records, some thousand at a time. */
+  readonly batches: AsyncIterable<readonly RecordEntry[]>;
 }
 
 /**
@@ -89,7 +94,7 @@ interface SeenSegment {
  */
 export async function forEachSegment(
   deps: { readonly disk: Disk; readonly path: string; readonly signal?: AbortSignal | undefined },
-  see: (segment: SeenSegment) => void,
+  see: (segment: SeenSegment) => Promise<void>,
 ): Promise<boolean> {
   await loadCrc32c();
   const { segments } = layoutOf(deps.path);
@@ -99,35 +104,44 @@ export async function forEachSegment(
   for (const fileName of names ?? []) {
     throwIfAborted(deps.signal);
     const name = parseSegmentName(fileName);
-    const segment = name && (await readSegment(deps.disk, join(segments, fileName), name));
-    if (segment) see({ name, ...segment });
+    if (name) await seeSegment(deps.disk, join(segments, fileName), name, see);
   }
   return names !== undefined;
 }
 
-/** Undefined where it is gone by now, or is no segment. */
-async function readSegment(
+/** Passes over one that is gone by now. */
+async function seeSegment(
   disk: Disk,
   path: string,
   name: SegmentName,
-): Promise<{ sizeBytes: number; entries: readonly RecordEntry[] } | undefined> {
+  see: (segment: SeenSegment) => Promise<void>,
+): Promise<void> {
   let file: DiskFile;
   try {
     file = await disk.open(path, 'read');
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    if (systemErrorCode(error) === 'ENOENT') return;
     throw wrapSystemError(error, `read the segment ${path}`);
   }
   try {
     const { sizeBytes } = await file.stat();
-    const header = await readSegmentHeader(file);
-    if (!header) return { sizeBytes, entries: [] };
-    const id = Buffer.from(name.idHex, 'hex');
-    const footer = name.kind === 'sealed' ? await readFooter(file, { id, sizeBytes }) : undefined;
-    if (footer) return { sizeBytes, entries: footer.entries };
-    const { entries } = await scanRecords(file, { id, sizeBytes, from: header.headerBytes, resync: false });
-    return { sizeBytes, entries };
+    await see({ name, sizeBytes, batches: batchesOf(file, name, sizeBytes) });
   } finally {
     await file.close();
   }
+}
+
+/** None where the file is no segment. */
+async function* batchesOf(
+  file: DiskFile,
+  name: SegmentName,
+  sizeBytes: number,
+): AsyncGenerator<readonly RecordEntry[]> {
+  const header = await readSegmentHeader(file);
+  if (!header) return;
+  const id = Buffer.from(name.idHex, 'hex');
+  const footer = name.kind === 'sealed' ? await Footer.read(file, { id, sizeBytes }) : undefined;
+  if (footer) return yield* footer.batches();
+  const scan = scanBatches(file, { id, sizeBytes, from: header.headerBytes, resync: false });
+  for await (const { entries } of scan) yield entries;
 }

@@ -45,8 +45,9 @@ const SEGMENT_MAGIC = Buffer.from('SEEKFSEG');
 export const RECORD_MAGIC = Buffer.from('SKRC');
 export const FOOTER_MAGIC = Buffer.from('SKFT');
 export const TRAILER_MAGIC = Buffer.from('SEALEDv1');
-const FOOTER_HEADER_BYTES = 48;
-const CRC_AT = { segment: 12, record: 8, footer: 8 } as const;
+export const FOOTER_HEADER_BYTES = 48;
+export const FOOTER_CRC_AT = 8;
+const CRC_AT = { segment: 12, record: 8 } as const;
 
 export interface SegmentHeader {
   readonly id: Buffer;
@@ -295,7 +296,7 @@ export function encodeFooter(
   at += TRAILER_MAGIC.copy(bytes, at);
   at = bytes.writeUInt32LE(bytes.length, at);
   bytes.writeUInt32LE(~bytes.length >>> 0, at);
-  bytes.writeUInt32LE(crcAround(bytes, CRC_AT.footer), CRC_AT.footer);
+  bytes.writeUInt32LE(crcAround(bytes, FOOTER_CRC_AT), FOOTER_CRC_AT);
   return bytes;
 }
 
@@ -307,41 +308,13 @@ export function decodeTrailer(trailer: Buffer): number | undefined {
   return footerBytes >= FOOTER_HEADER_BYTES + TRAILER_BYTES ? footerBytes : undefined;
 }
 
-/**
- * The entries of a whole footer that lies at `offset`, or undefined where anything about it is wrong. Entries share the
- * `Buffer` of their group, so that a caller can hash each group once; all alias `bytes`.
- */
-export function decodeFooter(
+/** What the header of a footer says, if it belongs to this place: `bytes` begin with it. Its checksum is of all the footer. */
+export function decodeFooterHeader(
   bytes: Buffer,
-  place: { readonly segmentId: Buffer; readonly offset: number },
-): RecordEntry[] | undefined {
-  if (bytes.length < FOOTER_HEADER_BYTES + TRAILER_BYTES || !bytes.subarray(0, 4).equals(FOOTER_MAGIC))
-    return undefined;
-  if (bytes.readUInt16LE(4) !== FORMAT_VERSION || bytes.readUInt32LE(12) !== bytes.length) return undefined;
-  if (!fits(bytes, CRC_AT.footer) || !bytes.subarray(16, 32).equals(place.segmentId)) return undefined;
-  if (readSafe(bytes, 32) !== place.offset) return undefined;
-  const end = bytes.length - TRAILER_BYTES;
-  const groups: Buffer[] = [];
-  let at = FOOTER_HEADER_BYTES;
-  for (let left = bytes.readUInt32LE(44); left > 0; left -= 1) {
-    if (at + 2 > end) return undefined;
-    const next = at + 2 + bytes.readUInt16LE(at);
-    if (next > end) return undefined;
-    groups.push(bytes.subarray(at + 2, next));
-    at = next;
-  }
-  const entries: RecordEntry[] = [];
-  for (let left = bytes.readUInt32LE(40); left > 0; left -= 1) {
-    if (at + 18 > end) return undefined;
-    const next = at + 18 + bytes.readUInt16LE(at + 16);
-    const group = groups[bytes.readUInt32LE(at + 12)];
-    if (next > end || !group) return undefined;
-    const offset = bytes.readUInt32LE(at);
-    const headBytes = bytes.readUInt32LE(at + 4);
-    const payloadBytes = bytes.readUInt32LE(at + 8);
-    if (offset + headBytes + payloadBytes > place.offset) return undefined;
-    entries.push({ offset, headBytes, payloadBytes, group, item: bytes.subarray(at + 18, next) });
-    at = next;
-  }
-  return at === end ? entries : undefined;
+  place: { readonly segmentId: Buffer; readonly offset: number; readonly footerBytes: number },
+): { readonly crc: number; readonly records: number; readonly groups: number } | undefined {
+  if (bytes.length < FOOTER_HEADER_BYTES || !bytes.subarray(0, 4).equals(FOOTER_MAGIC)) return undefined;
+  if (bytes.readUInt16LE(4) !== FORMAT_VERSION || bytes.readUInt32LE(12) !== place.footerBytes) return undefined;
+  if (!bytes.subarray(16, 32).equals(place.segmentId) || readSafe(bytes, 32) !== place.offset) return undefined;
+  return { crc: bytes.readUInt32LE(FOOTER_CRC_AT), records: bytes.readUInt32LE(40), groups: bytes.readUInt32LE(44) };
 }

@@ -1,11 +1,10 @@
 // Finds the records of a segment file: from its footer where it is sealed, else by walking the heads. Reads no payload.
 // Used to open, to follow what other processes append, to rebuild and to check; trusts nothing that it reads.
 import type { DiskFile } from '../disk/disk.ts';
+import { Footer } from './footer.ts';
 import {
-  decodeFooter,
   decodeRecordEntry,
   decodeSegmentHeader,
-  decodeTrailer,
   FOOTER_MAGIC,
   OWNER_BYTES_MAX,
   peekRecordHead,
@@ -20,11 +19,11 @@ import {
 } from './format.ts';
 import { KIB, MIB } from '../base/units.ts';
 
-const TAIL_BYTES = 64 * KIB;
 const WINDOW_BYTES = 64 * KIB;
 /** Enough for the head of a page of 8 MiB; larger heads take a second read. */
 const SPARSE_WINDOW_BYTES = 4 * KIB;
 const RESYNC_BYTES = MIB;
+const BATCH_ENTRIES = 1024;
 
 export type OpenedSegmentHeader = SegmentHeader & { readonly headerBytes: number };
 
@@ -36,26 +35,19 @@ export async function readSegmentHeader(file: DiskFile): Promise<OpenedSegmentHe
 }
 
 /**
- * The entries of the footer that ends the file, with the offset where it begins; undefined where no whole one does.
+ * The entries of the footer that ends the file, all of them, with the offset where it begins; undefined where no whole one
+ * does.
  * @throws system errors of the disk
  */
 export async function readFooter(
   file: DiskFile,
   segment: { readonly id: Buffer; readonly sizeBytes: number },
 ): Promise<{ readonly entries: RecordEntry[]; readonly offset: number } | undefined> {
-  const { id, sizeBytes } = segment;
-  if (sizeBytes < TRAILER_BYTES) return undefined;
-  let tail = Buffer.allocUnsafe(Math.min(TAIL_BYTES, sizeBytes));
-  if ((await file.read([tail], sizeBytes - tail.length)) < tail.length) return undefined;
-  const footerBytes = decodeTrailer(tail.subarray(tail.length - TRAILER_BYTES));
-  if (footerBytes === undefined || footerBytes > sizeBytes) return undefined;
-  if (footerBytes > tail.length) {
-    tail = Buffer.allocUnsafe(footerBytes);
-    if ((await file.read([tail], sizeBytes - footerBytes)) < footerBytes) return undefined;
-  }
-  const offset = sizeBytes - footerBytes;
-  const entries = decodeFooter(tail.subarray(tail.length - footerBytes), { segmentId: id, offset });
-  return entries && { entries, offset };
+  const footer = await Footer.read(file, segment);
+  if (!footer) return undefined;
+  const entries: RecordEntry[] = [];
+  for await (const batch of footer.batches()) entries.push(...batch);
+  return { entries, offset: footer.offset };
 }
 
 /**
@@ -85,32 +77,66 @@ export interface ScanResult {
 }
 
 /**
- * Walks the record heads in [from, sizeBytes). It ends silently at the first offset where no whole record begins, which
- * is a torn tail or a record that is being written; with `resync` it first looks for a head further on.
+ * Walks the record heads in [from, sizeBytes), some thousand at a time. It ends silently at the first offset where no
+ * whole record begins, which is a torn tail or a record that is being written; with `resync` it first looks for a head
+ * further on.
  * @throws system errors of the disk
  */
-export async function scanRecords(
+export async function* scanBatches(
   file: DiskFile,
   segment: { readonly id: Buffer; readonly sizeBytes: number; readonly from: number; readonly resync: boolean },
-): Promise<ScanResult> {
+): AsyncGenerator<ScanResult> {
   const { id, sizeBytes } = segment;
-  const entries: RecordEntry[] = [];
-  const damage: { start: number; end: number }[] = [];
   const window = new Window(file, sizeBytes);
+  let entries: RecordEntry[] = [];
+  let damage: { start: number; end: number }[] = [];
   let offset = segment.from;
   while (offset + RECORD_HEADER_BYTES <= sizeBytes) {
     const entry = await entryAt(window, id, offset);
     if (entry) {
       entries.push(entry);
       offset += recordBytes(entry);
-      continue;
+    } else {
+      const next = segment.resync ? await findRecord(window, id, offset + 1) : undefined;
+      if (next === undefined) break;
+      damage.push({ start: offset, end: next });
+      offset = next;
     }
-    const next = segment.resync ? await findRecord(window, id, offset + 1) : undefined;
-    if (next === undefined) break;
-    damage.push({ start: offset, end: next });
-    offset = next;
+    if (entries.length + damage.length < BATCH_ENTRIES) continue;
+    yield { entries, damage, end: offset };
+    [entries, damage] = [[], []];
   }
-  return { entries, end: offset, damage };
+  yield { entries, damage, end: offset };
+}
+
+/**
+ * As `scanBatches`, all at once.
+ * @throws system errors of the disk
+ */
+export async function scanRecords(...scanned: Parameters<typeof scanBatches>): Promise<ScanResult> {
+  const entries: RecordEntry[] = [];
+  const damage: { readonly start: number; readonly end: number }[] = [];
+  let end = scanned[1].from;
+  for await (const batch of scanBatches(...scanned)) {
+    entries.push(...batch.entries);
+    damage.push(...batch.damage);
+    end = batch.end;
+  }
+  return { entries, damage, end };
+}
+
+/**
+ * What the records of a segment are, some thousand at a time: by its footer, else by their heads, past damage as well.
+ * @throws system errors of the disk
+ */
+export async function* recordBatches(
+  file: DiskFile,
+  segment: { readonly id: Buffer; readonly sizeBytes: number },
+): AsyncGenerator<readonly RecordEntry[]> {
+  const footer = await Footer.read(file, segment);
+  if (footer) return yield* footer.batches();
+  const from = (await readSegmentHeader(file))?.headerBytes ?? SEGMENT_HEADER_BYTES;
+  for await (const { entries } of scanBatches(file, { ...segment, from, resync: true })) yield entries;
 }
 
 /** Reads ahead of the scan: much where records are small and lie close, little where payloads are to be skipped. */

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import initSqlJs from 'sql.js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -114,6 +114,26 @@ describe('the sidecar', () => {
       await l2.store.close();
     }
   });
+});
+
+test('a process that ends leaves the sidecar when enough has changed, and does not wait for the SQLite checkpoint', async () => {
+  const other = await temporaryDirectory();
+  const leave = async (first: number, count: number): Promise<void> => {
+    const l2 = await openTestStore(other);
+    for (let pageId = first; pageId < first + count; pageId += 1) {
+      await l2.put(testPage({ path: 'small', pageId, len: 500 }));
+    }
+    await l2.store.close();
+  };
+  const indexBytes = (): number => (existsSync(join(other, 'index.bin')) ? statSync(join(other, 'index.bin')).size : 0);
+  await leave(0, 4000);
+  expect(indexBytes()).toBe(0);
+  await leave(4000, 1000);
+  expect(existsSync(join(other, 'index.sqlite'))).toBe(false);
+  expect(indexBytes()).toBeGreaterThan(5000 * 28);
+  const l2 = await openTestStore(other);
+  for (const pageId of [0, 4999]) expect(await l2.get(testPage({ path: 'small', pageId, len: 500 }))).toBeDefined();
+  await l2.store.close();
 });
 
 describe('the SQLite checkpoint', () => {

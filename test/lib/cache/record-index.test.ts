@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { hashFile, type FileHash } from '../../../src/lib/cache/page-key.ts';
 import { RecordIndex, renumberSlots, SLOT_WORDS, type IndexedRecord } from '../../../src/lib/cache/record-index.ts';
 
 /** Few keys and segments, so that records meet in one chain. */
@@ -117,4 +118,24 @@ describe('the index', () => {
     expect(loaded.find({ lo: 1, hi: 1 }, 3)).toBe(-1);
     expect(index.count).toBe(2);
   });
+});
+
+test('of files with one page each it takes at most 200 bytes a record, however many, and finds each by its name', () => {
+  const index = new RecordIndex();
+  const keyOf = (number: number): FileHash =>
+    hashFile({ ns: 'dev', path: `d${number % 100}/${number}.txt`, identity: `sha256:${number}` });
+  let bytesMax = 0;
+  const place = { segment: 3, headBytes: 200, firstGranule: 0, granules: 1 };
+  for (let number = 0; number < 100_000; number += 1) {
+    index.insert({ ...keyOf(number), ...place, pageId: 0, offset: number });
+    if (number >= 1000) bytesMax = Math.max(bytesMax, index.memoryBytes / index.count);
+  }
+  expect(bytesMax).toBeLessThanOrEqual(200);
+  expect(index.count).toBe(100_000);
+  let wrong = 0;
+  for (let number = 0; number < 100_000; number += 1) {
+    const slot = index.find(keyOf(number), 0);
+    if (index.at(slot).offset !== number || index.findNext(slot, keyOf(number), 0) !== -1) wrong += 1;
+  }
+  expect(wrong).toBe(0);
 });

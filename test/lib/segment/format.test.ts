@@ -7,14 +7,10 @@ import { crc32c, loadCrc32c } from '../../../src/lib/base/crc32c.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import {
   BLOCK_BYTES,
-  decodeFooter,
   decodeRecordHead,
   decodeSegmentHeader,
-  decodeTrailer,
-  encodeFooter,
   encodeRecordHead,
   encodeSegmentHeader,
-  TRAILER_BYTES,
 } from '../../../src/lib/segment/format.ts';
 import { GOLDEN_PAGES, writeGoldenSegment } from '../../support/golden-segment.ts';
 import { openTestStore } from '../../support/segment-store.ts';
@@ -130,7 +126,7 @@ describe('a record head', () => {
   });
 });
 
-describe('headers and footers', () => {
+describe('segment headers', () => {
   test('a segment header decodes to what was encoded; a flipped byte or another version does not decode', () => {
     const header = { id: Buffer.alloc(16, 9), createdAtMs: 5, reservedBytes: 2 ** 40, owner: 'wörker' };
     const bytes = encodeSegmentHeader(header);
@@ -143,23 +139,5 @@ describe('headers and footers', () => {
       copy[at]! ^= 1;
       expect(decodeSegmentHeader(copy), `flip at ${at}`).toBeUndefined();
     }
-  });
-
-  test('a footer decodes to what was encoded; a flipped byte, another place or another length does not decode', () => {
-    fc.assert(
-      fc.property(fc.array(key, { maxLength: 8 }), place, fc.nat(), (keys, of, flip) => {
-        const here = { ...of, offset: 1_000_000 };
-        const entries = keys.map((one, index) => ({ ...one, offset: index * 100, headBytes: 70, payloadBytes: 30 }));
-        const bytes = encodeFooter(entries, here);
-        expect(decodeTrailer(bytes.subarray(bytes.length - TRAILER_BYTES))).toBe(bytes.length);
-        expect(decodeFooter(bytes, here)).toEqual(entries);
-        expect(decodeFooter(bytes, { ...here, offset: here.offset + 1 })).toBeUndefined();
-        expect(decodeFooter(bytes.subarray(0, bytes.length - 1), here)).toBeUndefined();
-        const copy = Buffer.from(bytes);
-        copy[flip % copy.length]! ^= 4;
-        expect(decodeFooter(copy, here)).toBeUndefined();
-      }),
-      { numRuns: 60 },
-    );
   });
 });

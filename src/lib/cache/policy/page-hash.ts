@@ -9,6 +9,13 @@ export interface PageName {
   readonly pageId: number;
 }
 
+/** A page as the policy of its namespace knows it. */
+export interface HashedPage {
+  readonly ns: string;
+  /** Of `pageHash`. */
+  readonly key: number;
+}
+
 const FNV_PRIME = 0x01000193;
 /** Enough of a digest to tell versions apart, without walking all of it on each read. */
 const IDENTITY_CHARACTERS = 16;

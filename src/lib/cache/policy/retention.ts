@@ -9,7 +9,7 @@
 // Dead pages (versions that nothing refers to) are not listed in SegmentView.records, and so go first.
 import { Auto } from './auto.ts';
 import { Lru } from './lru.ts';
-import { pageHash, type PageName } from './page-hash.ts';
+import { pageHash, type HashedPage, type PageName } from './page-hash.ts';
 import type { Fullness, Policy, RetentionName } from './policy.ts';
 import { RecentPages } from './recent.ts';
 import { Retain } from './retain.ts';
@@ -62,13 +62,13 @@ export class Retention {
   }
 
   /** Above 0: worth writing again when its segment goes; higher is hotter. A namespace that nobody reads gives way. */
-  score(page: PageName): number {
-    const { policy, usedTick } = this.#of(page.ns);
-    return this.#tick - usedTick > this.#idleUses ? 0 : policy.score(pageHash(page));
+  score({ ns, key }: HashedPage): number {
+    const { policy, usedTick } = this.#of(ns);
+    return this.#tick - usedTick > this.#idleUses ? 0 : policy.score(key);
   }
 
-  onDrop(page: PageName): void {
-    this.#of(page.ns).policy.store(pageHash(page), false);
+  onDrop({ ns, key }: HashedPage): void {
+    this.#of(ns).policy.store(key, false);
   }
 
   #use(page: PageName, found: boolean): void {
