@@ -4,7 +4,7 @@ import { readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { loadCrc32c } from '../base/crc32c.ts';
 import { systemErrorCode } from '../base/errors.ts';
-import { KIB } from '../base/units.ts';
+import { KIB, MIB } from '../base/units.ts';
 import type { DescriptorBytes } from '../objectstore/object-store.ts';
 import { FileChecksums, type Checksums } from './checksums.ts';
 
@@ -25,11 +25,13 @@ export type ChecksumReply =
   | { readonly kind: 'failed'; readonly id: number; readonly code: string | undefined; readonly message: string }
   | { readonly kind: 'checksums'; readonly id: number; readonly checksums: Checksums };
 
+/** Of one read: a cold disk with some latency wants large ones. */
+const READ_BYTES = MIB;
 /** Fits the caches of a core: bytes are still there when the second checksum reads them. */
-const TAKE_BYTES = 256 * KIB;
+const HASH_BYTES = 256 * KIB;
 
 const port = parentPort!;
-const buffer = Buffer.allocUnsafeSlow(TAKE_BYTES);
+const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
 const files = new Map<number, FileChecksums>();
 
 function fileOf(id: number, pageSizeBytes: number): FileChecksums {
@@ -44,7 +46,9 @@ function hashFrom(file: FileChecksums, { fd, off, len }: DescriptorBytes): numbe
   while (done < len) {
     const bytesRead = readSync(fd, buffer, 0, Math.min(buffer.length, len - done), off + done);
     if (bytesRead === 0) break;
-    file.update(buffer.subarray(0, bytesRead));
+    for (let at = 0; at < bytesRead; at += HASH_BYTES) {
+      file.update(buffer.subarray(at, Math.min(bytesRead, at + HASH_BYTES)));
+    }
     done += bytesRead;
   }
   return done;

@@ -42,7 +42,7 @@ import { checkRange, checkRangeWithin, objectChanged, objectNotFound, tooLarge }
 
 const READ_BYTES = 256 * KIB;
 /** Of a sink that takes them itself: how much is read before the signal is looked at again. */
-const TAKE_BYTES = 16 * MIB;
+const TAKE_BYTES = 4 * MIB;
 const IDLE_BUFFERS_MAX = 16;
 const LIST_PAGE_LENGTH = 1000;
 const SETTLING_DELAY_MS = 2;
