@@ -1,6 +1,6 @@
 // The status page in a real browser: it shows what the server did, live, in light and dark, and fits a phone.
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, type BrowserContext, type Page } from 'playwright-core';
@@ -127,6 +127,11 @@ describe.skipIf(!isThere)('the status page', () => {
       `${serve.url}/blob?ns=dev&path=${encodeURIComponent('a <img src=x onerror="document.title=1"> name.bin')}`,
     );
     await expect.poll(() => reads.textContent(), POLL).toContain('1 read');
+    expect(await page.textContent('#errors')).toBe('none');
+    await mkdir(join(directory, 'store/namespaces/bad'));
+    await writeFile(join(directory, 'store/namespaces/bad/HEAD'), 'no version');
+    expect((await ask(`${serve.url}/blob?ns=bad&path=x`)).status).toBe(502);
+    await expect.poll(() => page.textContent('#errors'), POLL).toMatch(/^manifest_invalid.* blob .*HEAD/);
     await page.close();
   });
 

@@ -105,6 +105,16 @@ class World {
   }
 }
 
+/** What `rm -rf` does, or an unmounted disk. */
+async function removeTree(disk: CrashDisk, path: string): Promise<void> {
+  for (const name of await disk.list(path)) {
+    const child = `${path}/${name}`;
+    if ((await disk.stat(child)).kind === 'directory') await removeTree(disk, child);
+    else await disk.remove(child);
+  }
+  await disk.removeDirectory(path);
+}
+
 let world: World;
 
 beforeEach(() => {
@@ -114,6 +124,7 @@ beforeEach(() => {
 afterEach(() => {
   expect(world.memory.inUseBytes, 'all memory came back').toBe(0);
   expect(world.inner.openFiles, 'all files were closed').toBe(0);
+  expect(world.clock.sleeping, 'no timer is left').toBe(0);
 });
 
 async function operationsOfALife(): Promise<number> {
@@ -231,6 +242,24 @@ describe('a cache disk that fails', () => {
     expect(refetched).toBeGreaterThan(20);
     expect(world.metrics.get('seekfs_crc_failures_total')).toBeGreaterThanOrEqual(20);
     await world.close();
+  });
+
+  test('that vanishes under a running process is read through, and used again when it is back', async () => {
+    await world.prepare();
+    await world.open();
+    await world.readAll();
+    await removeTree(world.inner, '/cache');
+    world.disk.fail({ code: 'EACCES', operations: ['create', 'makeDirectory'] });
+    for (let pass = 0; pass < 3; pass += 1) await world.readAll();
+    expect(await world.readAll(), 'GETs while there is none').toBeGreaterThan(0);
+    world.disk.heal();
+    world.clock.advance(AFTER_EVERY_PAUSE_MS);
+    await world.readAll();
+    expect(await world.readAll(), 'GETs after the disk was back').toBe(0);
+    await world.close();
+    const warnings = world.logger.lines.filter((line) => line.startsWith('warn'));
+    expect(warnings.length, warnings.join('\n')).toBeGreaterThan(0);
+    expect(warnings.length, warnings.join('\n')).toBeLessThanOrEqual(3);
   });
 
   test('that is full takes what fits, and the rest is read through', async () => {

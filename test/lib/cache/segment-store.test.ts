@@ -101,6 +101,19 @@ describe('a segmentstore', () => {
     }
   });
 
+  test('sees what another process wrote within a second, without being told and without being opened again', async () => {
+    const clock = manualClock();
+    const writer = await open();
+    const reader = await open({ clock });
+    const page = testPage();
+    const isThere = async (): Promise<boolean> => (await reader.store.presence(page.page)).complete;
+    expect(await isThere()).toBe(false);
+    await writer.put(page);
+    clock.advance(1000);
+    expect(await isThere()).toBe(true);
+    expect(await reader.get(page)).toBeDefined();
+  });
+
   test('seals a segment that is full and begins another', async () => {
     const l2 = await open({ capacityBytes: 32 * 1024 * 1024 });
     const pages = Array.from({ length: 10 }, (_, pageId) => testPage({ pageId, len: 300_000 }));
