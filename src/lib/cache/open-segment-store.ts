@@ -9,11 +9,11 @@ import type { Random } from '../base/random.ts';
 import type { Disk } from '../disk/disk.ts';
 import { LockFile } from '../disk/lock-file.ts';
 import { systemProcesses, type Processes } from '../disk/process-identity.ts';
-import { CapacityGuard, type Purpose } from './capacity.ts';
-import { rememberedCapacity } from './capacity-file.ts';
-import { layoutOf } from './layout.ts';
+import { CapacityGuard } from './capacity.ts';
+import { rememberedCapacity, type RememberedCapacity } from './capacity-file.ts';
+import { layoutOf, type CacheLayout } from './layout.ts';
 import { LogWriter } from './log-writer.ts';
-import { Maintenance } from './maintenance.ts';
+import { Maintenance, type MaintenanceParts } from './maintenance.ts';
 import { FileKeys } from './page-key.ts';
 import type { RetentionName } from './policy/policy.ts';
 import { Retention } from './policy/retention.ts';
@@ -22,7 +22,7 @@ import { RecordReader } from './record-reader.ts';
 import { Rewriter } from './rewriter.ts';
 import { SegmentSet } from './segment-set.ts';
 import { loadSidecar } from './sidecar.ts';
-import { SegmentStore } from './segment-store.ts';
+import { SegmentStore, type SegmentStoreParts } from './segment-store.ts';
 import { WriteQueue } from './write-queue.ts';
 
 export interface SegmentStoreOptions {
@@ -49,81 +49,84 @@ export interface SegmentStoreOptions {
 /** Never fails for what is on disk: a directory that is missing, unreadable or damaged is an empty cache. */
 export async function openSegmentStore(options: SegmentStoreOptions): Promise<SegmentStore> {
   await loadCrc32c();
-  const { disk, memory, metrics, log, clock, random, processes = systemProcesses } = options;
-  // One for all who read: a broken disk is one warning, whoever meets it first.
-  const once = new OnceLogger(log);
   const layout = layoutOf(options.directoryPath);
-  const owner = JSON.stringify(await processes.current());
   const quotaBytes = options.namespaceQuotaBytes ?? Number.POSITIVE_INFINITY;
   const countNamespaces = Number.isFinite(quotaBytes);
-  const index = new RecordIndex();
-  const set = new SegmentSet({
-    disk,
-    directoryPath: layout.segments,
-    index,
-    clock,
-    metrics,
-    log: once,
+  const parts = wire(options, {
+    layout,
+    quotaBytes,
     countNamespaces,
+    remembered: await rememberedCapacity(options.disk, layout.capacity),
+    owner: JSON.stringify(await (options.processes ?? systemProcesses).current()),
   });
+  const store = new SegmentStore(parts);
+  // The sidecar has no names, and so no namespaces: with a quota the footers of the segments are read instead.
+  if (!countNamespaces) await loadSidecar(options.disk, layout.sidecar, parts.set);
+  await store.refresh();
+  return store;
+}
+
+/** What has to be found out before anything is built. */
+interface Groundwork {
+  readonly layout: CacheLayout;
+  readonly quotaBytes: number;
+  readonly countNamespaces: boolean;
+  readonly remembered: RememberedCapacity;
+  /** Who writes, for the headers of segments. */
+  readonly owner: string;
+}
+
+function wire(options: SegmentStoreOptions, groundwork: Groundwork): SegmentStoreParts {
+  const { disk, memory, metrics, clock, random, log, policyOf = () => 'auto' } = options;
+  const { layout, owner, quotaBytes, countNamespaces } = groundwork;
+  const around = { disk, memory, metrics, clock };
+  // One for all who read: a broken disk is one warning, whoever meets it first.
+  const once = new OnceLogger(log);
+  const index = new RecordIndex();
+  const set = new SegmentSet({ ...around, directoryPath: layout.segments, index, log: once, countNamespaces });
   const keys = new FileKeys();
-  const reader = new RecordReader({ set, metrics, log: once, clock });
-  const retention = new Retention({ policyOf: options.policyOf ?? (() => 'auto') });
-  const remembered = await rememberedCapacity(disk, layout.capacity);
-  const capacity = new CapacityGuard({
-    disk,
+  const reader = new RecordReader({ ...around, set, log: once });
+  const retention = new Retention({ policyOf });
+  const reads = { begun: 0, underWay: 0 };
+  const capacity = guardCapacity(options, groundwork, set, (bytes) => maintenance.makeRoom(bytes));
+  const writing = { disk, set, capacity, random, clock, owner, progress: { value: 0 } };
+  const maintenance = new Maintenance({
+    ...around,
+    ...lockOf(options, layout),
+    set,
+    paths: layout,
+    capacity,
+    newWriter: () => new LogWriter({ ...writing, purpose: 'rewrite' }),
+    newRewriter: (writer) => new Rewriter({ ...around, set, reader, writer }),
+    retention,
+    reads,
+    log,
+  });
+  const writer = new LogWriter({ ...writing, purpose: 'insert', onNewSegment: () => void maintenance.upkeep() });
+  const shrink = (ns: string, bytes: number): Promise<void> => maintenance.shrink(ns, bytes);
+  const queue = new WriteQueue({ ...around, ...writing, writer, keys, log, quotaBytes, shrink });
+  return { ...around, set, reader, queue, capacity, retention, maintenance, keys, reads, quotaBytes, log: once };
+}
+
+function guardCapacity(
+  options: SegmentStoreOptions,
+  { remembered }: Groundwork,
+  set: SegmentSet,
+  makeRoom: (bytes: number) => Promise<void>,
+): CapacityGuard {
+  return new CapacityGuard({
+    disk: options.disk,
     set,
     capacityBytes: options.capacityBytes ?? remembered.capacityBytes,
     freeReserveBytes: options.freeReserveBytes,
-    beforeFirst: () => remembered.remember(clock.nowMs()),
-    makeRoom: (bytes) => maintenance.makeRoom(bytes),
+    beforeFirst: () => remembered.remember(options.clock.nowMs()),
+    makeRoom,
   });
-  const progress = { value: 0 };
-  const reads = { begun: 0, underWay: 0 };
-  const newWriter = (purpose: Purpose): LogWriter =>
-    new LogWriter({
-      disk,
-      set,
-      capacity,
-      random,
-      clock,
-      owner,
-      purpose,
-      progress,
-      onNewSegment: purpose === 'insert' ? () => void maintenance.upkeep() : undefined,
-    });
-  const maintenance = new Maintenance({
-    disk,
-    set,
-    lock: new LockFile({ disk, directory: layout.lock, clock, processes }),
-    processes,
-    paths: layout,
-    capacity,
-    newWriter: () => newWriter('rewrite'),
-    newRewriter: (writer) => new Rewriter({ set, reader, writer, memory, clock }),
-    retention,
-    reads,
-    clock,
-    metrics,
-    log,
-  });
-  const queue = new WriteQueue({
-    set,
-    writer: newWriter('insert'),
-    keys,
-    memory,
-    capacity,
-    clock,
-    metrics,
-    log,
-    progress,
-    quotaBytes,
-    shrink: (ns, bytes) => maintenance.shrink(ns, bytes),
-  });
-  const layers = { set, reader, queue, capacity, retention, maintenance };
-  const store = new SegmentStore({ ...layers, keys, reads, quotaBytes, memory, metrics, log: once, clock });
-  // The sidecar has no names, and so no namespaces: with a quota the footers of the segments are read instead.
-  if (!countNamespaces) await loadSidecar(disk, layout.sidecar, set);
-  await store.refresh();
-  return store;
+}
+
+function lockOf(
+  { disk, clock, processes = systemProcesses }: SegmentStoreOptions,
+  layout: CacheLayout,
+): Pick<MaintenanceParts, 'lock' | 'processes'> {
+  return { lock: new LockFile({ disk, directory: layout.lock, clock, processes }), processes };
 }
