@@ -14,10 +14,12 @@ import { granuleCount, granuleLength, granulesOf, GRANULE_BYTES, type GranuleSpa
 import type { ExhaustedBudget } from '../objectstore/object-store.ts';
 import type { Fetcher } from './fetcher.ts';
 import type { Flight, FlightHooks, FlightTable } from './flight.ts';
+import { LoadSize } from './load-size.ts';
 import type { FilePage, PagePiece } from './pages.ts';
-import { ChainedSource, FlightSource, PromisedSource, type SlabSource } from './piece.ts';
+import { ChainedSource, FlightSource, LateSource, PromisedSource, type SlabSource } from './piece.ts';
 import { planGets, roundToQuantum, spansOf, widened, type PlanLimits, type WantedSpan } from './plan.ts';
 import type { PlannedBatches } from './planned.ts';
+import { acquirePacked, packed } from './slab-packing.ts';
 
 export interface LoaderDeps {
   readonly cache: PageCache;
@@ -43,6 +45,8 @@ export interface LoadOptions {
   readonly plan: PlanLimits;
   /** GETs that the load would be if nothing of it were cached; default one a piece. */
   readonly getsUncached?: number | undefined;
+  /** Where the caller knows it. */
+  readonly size?: LoadSize | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -78,19 +82,33 @@ export class Loader {
     return this.#tickets.capacity * SLAB_BYTES;
   }
 
+  /** Empty; for a load that its caller cuts off where it is large enough. */
+  newSize(): LoadSize {
+    return new LoadSize(this.#deps);
+  }
+
+  async sizeOf(pieces: readonly PagePiece[]): Promise<LoadSize> {
+    const size = this.newSize();
+    for (const piece of pieces) {
+      const added = size.add(piece);
+      if (added instanceof Promise) await added;
+    }
+    return size;
+  }
+
   /**
    * Waits for memory, not for bytes: sources begin to fill when this resolves.
    * @returns undefined where the speculation lane is refused
    * @throws overloaded where the memory limit cannot hold the load, interrupted
    */
   async load(pieces: readonly PagePiece[], options: LoadOptions): Promise<Load | undefined> {
-    const slabs = pieces.reduce((sum, piece) => sum + this.#granulesHeld(piece), 0);
+    const size = options.size ?? (await this.sizeOf(pieces));
     const ticket = options.refusable
-      ? this.#tickets.tryAcquire(slabs)
-      : await this.#tickets.acquire({ permits: slabs, signal: options.signal });
+      ? this.#tickets.tryAcquire(size.slabs)
+      : await this.#tickets.acquire({ permits: size.slabs, signal: options.signal });
     if (!ticket) return undefined;
     try {
-      const sources = await this.#resolve(pieces, options, 0);
+      const sources = await this.#resolve(pieces, { ...options, size }, 0);
       if (!sources) {
         ticket();
         return undefined;
@@ -135,12 +153,6 @@ export class Loader {
     const cached = sources.filter(({ cold }) => !cold).length;
     const isWhole = cached === sources.length;
     this.#deps.saved.cached.value += getsUncached === undefined ? cached : isWhole ? getsUncached : 0;
-  }
-
-  /** Granules that may have to be in memory at once to serve the piece. */
-  #granulesHeld(piece: PagePiece): number {
-    const { page, whole } = piece.filePage;
-    return whole ? granuleCount(page) : roundToQuantum(page, granulesOf(piece), this.#deps.quantumBytes).count;
   }
 
   /**
@@ -245,14 +257,14 @@ export class Loader {
       }
     }
     // More than all tickets would wait for slabs that its own consumer may still hold.
-    if (lengths.length > memory.tickets.capacity) {
+    if (packed(lengths).lengths.length > memory.tickets.capacity) {
       throw new SeekfsError(
         'overloaded',
         `reading ${wanted[0]!.filePage.page.path} needs ${lengths.length * SLAB_BYTES} bytes at once, three quarters of the memory limit are ${this.ticketBytesMax}; raise it`,
         { retryable: false },
       );
     }
-    const slabs = await memory.acquire(lengths, {
+    const slabs = await acquirePacked(memory, lengths, {
       lane: options.refusable ? 'speculation' : 'demand',
       signal: options.signal,
     });
@@ -289,7 +301,7 @@ export class Loader {
   ): { source: SlabSource; cold: boolean } {
     const { filePage, off, len } = piece;
     const presence = presences.get(filePage.key);
-    if (presence?.complete) return { source: this.#cached(piece, options), cold: false };
+    if (presence?.complete && !options.size?.packs(piece)) return { source: this.#cached(piece, options), cold: false };
     const sources: SlabSource[] = [];
     const span = granulesOf(piece);
     const end = span.first + span.count;
@@ -316,7 +328,10 @@ export class Loader {
         );
       } else {
         while (next < end && !this.#deps.table.find(filePage, next)) next += 1;
-        sources.push(this.#cached(clip(granule, next), options));
+        const part = clip(granule, next);
+        // What was to share a slab is here by now, and has one for itself: one at a time.
+        const isLate = options.size?.packs(part) === true;
+        sources.push(isLate ? new LateSource(() => this.#cached(part, options)) : this.#cached(part, options));
       }
       granule = next;
     }

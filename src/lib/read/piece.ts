@@ -159,3 +159,25 @@ export class ChainedSource implements SlabSource {
     for (const source of this.#sources) source.close();
   }
 }
+
+/** A source that is made when it is first asked. */
+export class LateSource implements SlabSource {
+  readonly #make: () => SlabSource;
+  #source: SlabSource | undefined;
+
+  constructor(make: () => SlabSource) {
+    this.#make = make;
+  }
+
+  get ready(): boolean {
+    return this.#source?.ready ?? false;
+  }
+
+  next(): Promise<Slab | undefined> {
+    return (this.#source ??= this.#make()).next();
+  }
+
+  close(): void {
+    this.#source?.close();
+  }
+}

@@ -33,8 +33,10 @@ export interface WarmingOptions {
 const BATCHES_AT_ONCE = 4;
 /** Of the tickets: four batches and a half-full L1 leave demand its share. */
 const BATCH_SHARE = 0.25;
-/** That wait for their turn: 2 GiB at the default size of a GET, in 16,384 pieces at most. */
+/** That wait for their turn: 2 GiB at the default size of a GET. */
 const PLANNED_MAX = 64;
+/** Of small files there are thousands in a batch, and what is remembered of each is not small. */
+const PLANNED_PIECES_MAX = 2048;
 const REFUSED_PAUSE_MS = 10;
 /** Paths that a plan names. */
 const PATHS_MAX = 20;
@@ -92,6 +94,7 @@ class Run {
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   readonly #waiting = new Set<Waiting>();
+  #waitingPieces = 0;
   readonly #underWay = new Set<Promise<void>>();
   readonly #failures: unknown[] = [];
 
@@ -122,7 +125,7 @@ class Run {
       if (this.#isOver) return;
       const isFull = this.#underWay.size >= BATCHES_AT_ONCE;
       // It plans on while nothing may begin.
-      if (!isPlanned && (this.#waiting.size === 0 || (isFull && this.#waiting.size < PLANNED_MAX))) {
+      if (!isPlanned && (this.#waiting.size === 0 || (isFull && this.#mayPlan()))) {
         const next = await batches.next();
         if (next.done) isPlanned = true;
         else this.#wait(next.value);
@@ -135,6 +138,10 @@ class Run {
     }
   }
 
+  #mayPlan(): boolean {
+    return this.#waiting.size < PLANNED_MAX && this.#waitingPieces < PLANNED_PIECES_MAX;
+  }
+
   #wait({ pieces, bytes }: Batch): void {
     const promote = (): Promise<boolean> => {
       batch.beginning ??= this.#promote(batch).finally(() => (batch.beginning = undefined));
@@ -142,6 +149,7 @@ class Run {
     };
     const batch: Waiting = { pieces, bytes, promote, beginning: undefined };
     this.#waiting.add(batch);
+    this.#waitingPieces += pieces.length;
     this.#deps.planned.add(batch);
   }
 
@@ -184,6 +192,7 @@ class Run {
       load?.close();
       return false;
     }
+    this.#waitingPieces -= batch.pieces.length;
     planned.delete(batch);
     const bytes = missing.reduce((sum, { len }) => sum + len, 0);
     if (bytes < batch.bytes) this.#options.onBytes(batch.bytes - bytes, 'cache');

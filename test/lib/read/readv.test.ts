@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { seededRandom } from '../../../src/lib/base/random.ts';
+import type { Slab } from '../../../src/lib/base/memory.ts';
 import { KIB, MIB } from '../../../src/lib/base/units.ts';
 import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
 import type { Extent } from '../../../src/lib/read/reader.ts';
@@ -131,6 +132,38 @@ describe('a cold readv', () => {
     }
     expect(store.gets.length).toBe(optimum);
     if (oneIn === 1) expect(optimum).toBeLessThanOrEqual(FILES / 100);
+  });
+
+  test('of 1,500 small files in one pack, shuffled, is one GET with memory for 32 granules, and right when they are cached', async () => {
+    const files = Array.from({ length: 1500 }, (_, index) => ({
+      path: String(index).padStart(4, '0'),
+      bytes: someBytes(1 * KIB, index),
+      pageSizeBytes: 64 * KIB,
+    }));
+    const random = seededRandom(7);
+    const shuffled = files
+      .map((file) => ({ file, at: random.unit() }))
+      .sort((a, b) => a.at - b.at)
+      .map(({ file }) => file);
+    const extents = shuffled.map(({ path, bytes }) => ({ path, off: 0, len: bytes.length }));
+    const expected = Buffer.concat(shuffled.map(({ bytes }) => bytes));
+    const { store, cache, memory, reader } = readBench({ memoryBytes: 4 * MIB });
+    const version = await publishBytes(store, files, { pack: true });
+    let inUseBytesMax = 0;
+    async function* watched(): AsyncGenerator<Slab> {
+      for await (const slab of reader.readv(version, extents)) {
+        inUseBytesMax = Math.max(inUseBytesMax, memory.inUseBytes);
+        yield slab;
+      }
+    }
+    // The second is measured while nothing is there, and gets its memory when all of it is.
+    const both = await Promise.all([collect(watched()), collect(watched())]);
+    for (const got of both) expect(got.equals(expected)).toBe(true);
+    expect(store.gets.length).toBe(1);
+    expect(cache.granules).toBe(1500);
+    expect((await collect(watched())).equals(expected)).toBe(true);
+    expect(store.gets.length).toBe(1);
+    expect(inUseBytesMax).toBeLessThanOrEqual(4 * MIB);
   });
 
   test('holds its memory within the limit when it is larger than that', async () => {
