@@ -2,7 +2,10 @@
 // `conditions` makes it a store that ignores conditional writes, or that wants If-Match without quotes.
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { crc32c, loadCrc32c } from '../../src/lib/base/crc32c.ts';
 import { compareKeys } from '../../src/lib/objectstore/key.ts';
+
+await loadCrc32c();
 
 export interface Answer {
   readonly status: number;
@@ -30,11 +33,23 @@ function xml(body: string): Buffer {
   return Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n${body}`);
 }
 
+/** As S3 writes a CRC32C. */
+function crcText(bytes: Buffer): string {
+  const text = Buffer.alloc(4);
+  text.writeUInt32BE(crc32c(bytes));
+  return text.toString('base64');
+}
+
 export class FaultyObjects {
   readonly #objects = new Map<string, Stored>();
   readonly #uploads = new Map<string, Map<number, Buffer>>();
+  readonly #checkedUploads = new Set<string>();
   /** `ignored`: as s3rver does; `unquoted`: as Ceph compares If-Match. */
   conditions: 'kept' | 'ignored' | 'unquoted' | 'only If-None-Match' = 'kept';
+  /** Whether it compares parts with the CRC32C that comes with them, as S3 does and Ceph of 2021 does not. */
+  checksums: 'crc32c' | 'unknown' = 'unknown';
+  /** What happens to a part on its way here. */
+  onPart: ((partNumber: number, bytes: Buffer) => unknown) | undefined;
   /** Of one answer that lists parts. */
   partsPerPage = 1000;
   #uploadsBegun = 0;
@@ -88,12 +103,24 @@ export class FaultyObjects {
         this.#uploadsBegun += 1;
         const id = String(this.#uploadsBegun);
         this.#uploads.set(id, new Map());
-        return this.#xml(`<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`);
+        const answer = this.#xml(
+          `<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`,
+        );
+        const isChecked = this.checksums === 'crc32c' && request.headers['x-amz-checksum-algorithm'] === 'CRC32C';
+        if (!isChecked) return answer;
+        this.#checkedUploads.add(id);
+        return { ...answer, headers: { ...answer.headers, 'x-amz-checksum-algorithm': 'CRC32C' } };
       }
       case 'PART': {
         const parts = this.#uploads.get(query.get('uploadId') ?? '');
         if (!parts) return this.error(404, 'NoSuchUpload', 'no such upload');
-        parts.set(Number(query.get('partNumber')), body);
+        const partNumber = Number(query.get('partNumber'));
+        this.onPart?.(partNumber, body);
+        const isChecked = this.#checkedUploads.has(query.get('uploadId')!);
+        if (isChecked && request.headers['x-amz-checksum-crc32c'] !== crcText(body)) {
+          return this.error(400, 'BadDigest', 'the CRC32C is not that of the part');
+        }
+        parts.set(partNumber, body);
         return { status: 200, headers: { etag: `"${createHash('md5').update(body).digest('hex')}"` }, body: EMPTY };
       }
       case 'PARTS':
@@ -103,6 +130,10 @@ export class FaultyObjects {
         if (!parts) return this.error(404, 'NoSuchUpload', 'no such upload');
         const refused = this.#refused(key, request);
         if (refused) return refused;
+        const named = [...body.toString().matchAll(/<ChecksumCRC32C>([^<]*)</g)].map((match) => match[1]);
+        const isChecked = this.#checkedUploads.has(query.get('uploadId')!);
+        const wanted = isChecked ? [...parts].sort(([a], [b]) => a - b).map(([, bytes]) => crcText(bytes)) : [];
+        if (named.join() !== wanted.join()) return this.error(400, 'InvalidPart', 'the checksums of the parts differ');
         this.#uploads.delete(query.get('uploadId')!);
         const ordered = [...parts].sort(([a], [b]) => a - b).map(([, bytes]) => bytes);
         const digests = Buffer.concat(ordered.map((bytes) => createHash('md5').update(bytes).digest()));
@@ -140,8 +171,10 @@ export class FaultyObjects {
         `<Part><PartNumber>${partNumber}</PartNumber><ETag>&quot;${createHash('md5').update(bytes).digest('hex')}&quot;</ETag><Size>${bytes.length}</Size></Part>`,
     );
     const marker = page.length < left.length ? `<NextPartNumberMarker>${page.at(-1)![0]}</NextPartNumberMarker>` : '';
+    const isChecked = this.#checkedUploads.has(query.get('uploadId')!);
+    const algorithm = isChecked ? '<ChecksumAlgorithm>CRC32C</ChecksumAlgorithm>' : '';
     return this.#xml(
-      `<ListPartsResult><IsTruncated>${page.length < left.length}</IsTruncated>${marker}${listed.join('')}</ListPartsResult>`,
+      `<ListPartsResult>${algorithm}<IsTruncated>${page.length < left.length}</IsTruncated>${marker}${listed.join('')}</ListPartsResult>`,
     );
   }
 

@@ -1,6 +1,6 @@
 // One local file on its way into the store: read once to hash it, small ones kept in memory for the put, large ones
 // read a second time with every granule compared to the first reading. A file that changes in between is an error.
-import { crc32c } from '../base/crc32c.ts';
+import { crc32c, crc32cCombine } from '../base/crc32c.ts';
 import { rangeEnd } from '../base/byte-range.ts';
 import { SeekfsError, throwIfAborted, wrapSystemError } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
@@ -138,6 +138,15 @@ function secondReading(disk: Disk, file: LocalFile, checksums: Checksums, pageSi
   return {
     kind: 'stream',
     sizeBytes,
+    crc32cOf: ({ off, len }) => {
+      const isWhole = (off + len) % unitBytes === 0 || off + len === sizeBytes;
+      if (off % unitBytes > 0 || !isWhole) return undefined;
+      let crc = 0;
+      for (let at = off; at < off + len; at += unitBytes) {
+        crc = crc32cCombine(crc, crcs[at / unitBytes]!, Math.min(unitBytes, sizeBytes - at));
+      }
+      return crc;
+    },
     open: async function* (range) {
       const open = await disk.open(file.sourcePath, 'read').catch((error: unknown) => {
         throw wrapSystemError(error, `read ${file.sourcePath}`);

@@ -74,6 +74,8 @@ export type PutSource =
       readonly kind: 'stream';
       readonly sizeBytes: number;
       readonly open: (range: ByteRange) => AsyncIterable<Uint8Array>;
+      /** Of what `open` gives for the range, known before it is read; undefined for ranges of which it is not. */
+      readonly crc32cOf?: ((range: ByteRange) => number | undefined) | undefined;
     };
 
 /** `none`: overwrite; `absent`: If-None-Match: *; `match`: If-Match with that ETag. */

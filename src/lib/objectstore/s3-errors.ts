@@ -34,6 +34,9 @@ interface Verdict {
 const BY_CODE: Readonly<Record<string, Verdict>> = {
   NoSuchBucket: { code: 'bucket_not_found', advice: 'create the bucket, or set store.url or s3.bucket' },
   NoSuchKey: { code: 'object_not_found' },
+  // Bytes that changed on their way to the store.
+  BadDigest: { code: 'store_unavailable', retryable: true },
+  XAmzContentChecksumMismatch: { code: 'store_unavailable', retryable: true },
   NoSuchUpload: { code: 'store_unavailable', retryable: true },
   InvalidRange: { code: 'range_not_satisfiable' },
   SlowDown: { code: 'store_throttled' },

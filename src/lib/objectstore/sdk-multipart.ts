@@ -1,5 +1,6 @@
 // Puts in parts. The condition is checked before and when the parts are put together. With a memory of uploads a put that
-// was interrupted goes on with the parts that the store has: those whose number, size and ETag it remembers.
+// was interrupted goes on with the parts that the store has: those whose number, size and ETag it remembers. Parts carry a
+// CRC32C where the source knows it and the store says that it compares it.
 import { createHash } from 'node:crypto';
 import type { CompletedPart } from '@aws-sdk/client-s3';
 import type { ByteRange } from '../base/byte-range.ts';
@@ -18,16 +19,18 @@ const PART_BYTES_MIN = 16 * MIB;
 const PARTS_MAX = 10_000;
 const PARTS_AT_ONCE = 4;
 
-/** An upload to go on with: the ETags of the parts that need not be sent, by their numbers. */
+/** `sent`: the ETags of the parts that need not be sent, by their numbers. */
 interface StartedUpload {
   readonly upload: Upload;
   readonly sent: ReadonlyMap<number, string>;
+  /** The store compares the bytes of each part with a CRC32C that comes with them. */
+  readonly isChecked: boolean;
 }
 
 export async function putMultipart(site: SdkPutSite, request: PutRequest): Promise<{ etag: string }> {
   const { key, uploads, signal } = request;
   await checkBeforehand(site, request);
-  const started = (await resume(site, request)) ?? { upload: await begin(site, request), sent: new Map() };
+  const started = (await resume(site, request)) ?? (await begin(site, request));
   const { uploadId } = started.upload;
   let object: { etag: string };
   try {
@@ -71,7 +74,7 @@ function isUnknown(error: SeekfsError): boolean {
   return error.details['s3_code'] === 'NoSuchUpload';
 }
 
-async function begin(site: SdkPutSite, request: PutRequest): Promise<Upload> {
+async function begin(site: SdkPutSite, request: PutRequest): Promise<StartedUpload> {
   const { sdk, client, bucket, context, counter } = site;
   const { key, contentType, source, signal } = request;
   counter.put();
@@ -80,6 +83,8 @@ async function begin(site: SdkPutSite, request: PutRequest): Promise<Upload> {
       Bucket: bucket,
       Key: key,
       ...(contentType === undefined ? {} : { ContentType: contentType }),
+      // Stores that know nothing of it pass the header over, and do not repeat it.
+      ...(source.kind === 'stream' && source.crc32cOf ? { ChecksumAlgorithm: 'CRC32C' } : {}),
     }),
     abortOptions(signal),
   );
@@ -87,7 +92,7 @@ async function begin(site: SdkPutSite, request: PutRequest): Promise<Upload> {
   const partBytes = Math.max(PART_BYTES_MIN, Math.ceil(sourceSizeBytes(source) / PARTS_MAX / MIB) * MIB);
   const upload = { uploadId: created.UploadId, partBytes };
   await request.uploads?.begin(upload);
-  return upload;
+  return { upload, sent: new Map(), isChecked: created.ChecksumAlgorithm === 'CRC32C' };
 }
 
 /** What an interrupted put left, as far as the store has it still; undefined where there is nothing to go on with. */
@@ -104,19 +109,20 @@ async function resume(site: SdkPutSite, request: PutRequest): Promise<StartedUpl
   }
   const sent = new Map<number, string>();
   for (const [partNumber, etag] of etags) {
-    const part = stored.get(partNumber);
+    const part = stored.parts.get(partNumber);
     const { len } = rangeOf(partNumber, upload, sourceSizeBytes(request.source));
     if (part?.sizeBytes === len && part.etag === normalizeEtag(etag)) sent.set(partNumber, etag);
   }
-  return { upload, sent };
+  return { upload, sent, isChecked: stored.isChecked };
+}
+
+interface StoredParts {
+  readonly parts: ReadonlyMap<number, { readonly etag: string; readonly sizeBytes: number }>;
+  readonly isChecked: boolean;
 }
 
 /** Undefined where the store does not know the upload, or never tells its parts: not every policy allows to list them. */
-async function listParts(
-  site: SdkPutSite,
-  request: PutRequest,
-  upload: Upload,
-): Promise<Map<number, { etag: string; sizeBytes: number }> | undefined> {
+async function listParts(site: SdkPutSite, request: PutRequest, upload: Upload): Promise<StoredParts | undefined> {
   const { sdk, client, bucket, context, counter } = site;
   const { key, signal } = request;
   const parts = new Map<number, { etag: string; sizeBytes: number }>();
@@ -134,7 +140,7 @@ async function listParts(
       }
       const next = page.IsTruncated ? page.NextPartNumberMarker : undefined;
       // A marker that stands still would be asked for without end.
-      if (next === undefined || next === marker) return parts;
+      if (next === undefined || next === marker) return { parts, isChecked: page.ChecksumAlgorithm === 'CRC32C' };
       marker = next;
     }
   } catch (thrown) {
@@ -217,8 +223,9 @@ async function putParts(site: SdkPutSite, request: PutRequest, started: StartedU
       missing.push(partNumber);
       continue;
     }
-    parts[partNumber - 1] = { ETag, PartNumber: partNumber };
-    takenBytes += rangeOf(partNumber, upload, sizeBytes).len;
+    const range = rangeOf(partNumber, upload, sizeBytes);
+    parts[partNumber - 1] = { ETag, PartNumber: partNumber, ...checksumOf(request, started, range) };
+    takenBytes += range.len;
   }
   if (takenBytes > 0) onProgress?.(takenBytes);
   const stop = new AbortController();
@@ -228,10 +235,10 @@ async function putParts(site: SdkPutSite, request: PutRequest, started: StartedU
     while (next < missing.length && !stop.signal.aborted) {
       const partNumber = missing[next++]!;
       const range = rangeOf(partNumber, upload, sizeBytes);
-      const etag = await withRetries(site.partRetries, { signal }, () =>
-        putPart(site, { ...request, signal }, { UploadId: upload.uploadId, PartNumber: partNumber, range }),
-      );
-      parts[partNumber - 1] = { ETag: etag, PartNumber: partNumber };
+      const checksum = checksumOf(request, started, range);
+      const part = { UploadId: upload.uploadId, PartNumber: partNumber, range, checksum };
+      const etag = await withRetries(site.partRetries, { signal }, () => putPart(site, { ...request, signal }, part));
+      parts[partNumber - 1] = { ETag: etag, PartNumber: partNumber, ...checksum };
       await uploads?.add(upload, { partNumber, etag });
       takenBytes += range.len;
       onProgress?.(takenBytes);
@@ -250,13 +257,31 @@ async function putParts(site: SdkPutSite, request: PutRequest, started: StartedU
   return parts;
 }
 
+interface PartChecksum {
+  readonly ChecksumCRC32C?: string;
+}
+
+/** As S3 writes it: the four bytes, highest first, in base64. */
+function checksumOf({ source }: PutRequest, { isChecked }: StartedUpload, range: ByteRange): PartChecksum {
+  const crc = isChecked && source.kind === 'stream' ? source.crc32cOf?.(range) : undefined;
+  if (crc === undefined) return {};
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(crc);
+  return { ChecksumCRC32C: bytes.toString('base64') };
+}
+
 async function putPart(
   site: SdkPutSite,
   request: PutRequest,
-  part: { readonly UploadId: string; readonly PartNumber: number; readonly range: ByteRange },
+  part: {
+    readonly UploadId: string;
+    readonly PartNumber: number;
+    readonly range: ByteRange;
+    readonly checksum: PartChecksum;
+  },
 ): Promise<string> {
-  const { UploadId, PartNumber, range } = part;
-  const input = { Bucket: site.bucket, Key: request.key, UploadId, PartNumber, ContentLength: range.len };
+  const { UploadId, PartNumber, range, checksum } = part;
+  const input = { Bucket: site.bucket, Key: request.key, UploadId, PartNumber, ContentLength: range.len, ...checksum };
   site.counter.put();
   try {
     const output = await sendBody(request, range, (body, options) =>

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { crc32c, loadCrc32c } from '../../../src/lib/base/crc32c.ts';
 import type { Disk } from '../../../src/lib/disk/disk.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { ChecksumPool } from '../../../src/lib/manifest/checksum-pool.ts';
@@ -38,7 +39,9 @@ async function drain(source: PutSource, range = { off: 0, len: SIZE_BYTES }): Pr
 
 test('a large file that differs in one byte at its second reading is an error before that byte is given', async () => {
   const sourcePath = join(await temporaryDirectory('seekfs-local-source'), 'large.bin');
-  await writeFile(sourcePath, Buffer.alloc(SIZE_BYTES, 'seekfs'));
+  const bytes = Buffer.alloc(SIZE_BYTES, 'seekfs');
+  await writeFile(sourcePath, bytes);
+  await loadCrc32c();
   const { disk, change } = changingDisk();
   const file: LocalFile = { kind: 'file', sourcePath, path: 'large.bin', stat: await disk.stat(sourcePath) };
   const pool = await ChecksumPool.open();
@@ -46,6 +49,19 @@ test('a large file that differs in one byte at its second reading is an error be
   await pool.close();
   expect(checksums.sizeBytes).toBe(SIZE_BYTES);
   expect(await drain(source)).toBe(SIZE_BYTES);
+  // Multipart puts send the CRC of each part before its bytes.
+  const crc32cOf = source.kind === 'stream' ? source.crc32cOf! : () => undefined;
+  const [granule, part] = [128 * 1024, 16 * 1024 * 1024];
+  for (const [off, end] of [
+    [0, part],
+    [granule, 2 * part],
+    [4 * part, SIZE_BYTES],
+    [0, SIZE_BYTES],
+  ] as const) {
+    expect(crc32cOf({ off, len: end - off })).toBe(crc32c(bytes.subarray(off, end)));
+  }
+  expect(crc32cOf({ off: 1, len: granule })).toBeUndefined();
+  expect(crc32cOf({ off: 0, len: granule + 1 })).toBeUndefined();
   change();
   await expect(drain(source)).rejects.toMatchObject({ code: 'source_changed' });
   await expect(drain(source, { off: CHANGED_AT - 10, len: 5 })).rejects.toMatchObject({ code: 'source_changed' });
