@@ -1,6 +1,6 @@
 // HTTP as bytes on a socket, for tests of what no client library would send: writes the parts as they are, and reads
 // back strictly framed answers.
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 
 export interface RawAnswer {
   readonly status: number;
@@ -17,7 +17,7 @@ export interface RawAnswers {
 
 /**
  * Writes the parts in turn, each in a turn of the event loop of its own, ends its side, and reads until the end. With
- * `listens` its side stays open: the last part must be one after which the server ends the connection.
+ * `listens` it is the server that ends the connection: after the last part it must.
  */
 export function exchangeRaw(
   port: number,
@@ -25,12 +25,7 @@ export function exchangeRaw(
   options: { readonly listens?: boolean } = {},
 ): Promise<Buffer> {
   return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    socket.on('data', (chunk) => chunks.push(chunk));
-    // The server may cut off whoever sends nonsense.
-    socket.on('error', () => undefined);
-    socket.on('close', () => resolve(Buffer.concat(chunks)));
+    const { socket } = opened(port, resolve);
     void (async () => {
       for (const part of parts) {
         if (socket.destroyed) return;
@@ -40,6 +35,32 @@ export function exchangeRaw(
       if (!options.listens) socket.end();
     })();
   });
+}
+
+/**
+ * Writes each part when as many answers are there as there were parts before it, and reads until the server ends the
+ * connection: after the last part it must.
+ */
+export function converseRaw(port: number, parts: readonly (string | Buffer)[]): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const { socket, chunks } = opened(port, resolve);
+    let written = 0;
+    const writeNext = (): void => {
+      const isTurn = written < parts.length && parseAnswers(Buffer.concat(chunks)).answers.length >= written;
+      if (isTurn && socket.writable) socket.write(parts[written++]!);
+    };
+    socket.on('connect', writeNext).on('data', writeNext);
+  });
+}
+
+function opened(port: number, onClose: (bytes: Buffer) => void): { socket: Socket; chunks: Buffer[] } {
+  const chunks: Buffer[] = [];
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  socket.on('data', (chunk) => chunks.push(chunk));
+  // The server may cut off whoever sends nonsense.
+  socket.on('error', () => undefined);
+  socket.on('close', () => onClose(Buffer.concat(chunks)));
+  return { socket, chunks };
 }
 
 /** @throws where the bytes are no sequence of HTTP/1.1 answers; a cut end is told, not thrown */
