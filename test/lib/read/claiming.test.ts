@@ -4,13 +4,22 @@ import { once } from 'node:events';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { silentLogger } from '../../../src/lib/base/log.ts';
 import { MIB } from '../../../src/lib/base/units.ts';
+import { Claims, type ClaimAnswer } from '../../../src/lib/cache/claims.ts';
+import { createPageCache } from '../../../src/lib/cache/layered-cache.ts';
+import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { DirectoryObjectStore } from '../../../src/lib/objectstore/directory.ts';
+import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { createReader } from '../../../src/lib/read/open-reader.ts';
 import type { Extent } from '../../../src/lib/read/reader.ts';
 import { compileForNode } from '../../support/compiled.ts';
-import { publishBytes, someBytes } from '../../support/data-set.ts';
+import { collect, publishBytes, someBytes } from '../../support/data-set.ts';
+import { manualClock } from '../../support/manual-clock.ts';
 import type { ReaderNews, ReadOrder } from '../../support/programs/shared-cache-reader.ts';
+import { openTestStore } from '../../support/segment-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
+import { WatchedStore } from '../../support/watched-store.ts';
 
 const bytes = someBytes(4 * MIB);
 let program: string;
@@ -106,6 +115,57 @@ describe('8 processes that miss the same bytes', () => {
     expect(performance.now() - begunMs).toBeGreaterThan(silenceMsMax - 50);
     first.child.kill('SIGKILL');
   });
+});
+
+test.each([
+  ['page', PAGE],
+  ['granule', GRANULE],
+])('who gets a claim (of a %s) after another one fetched and left looks at the cache again', async (_name, extent) => {
+  const directory = await temporaryDirectory('seekfs-claims');
+  const store = new WatchedStore(new MemoryObjectStore());
+  const version = await publishBytes(store, [{ path: 'a', bytes, pageSizeBytes: 2 * MIB }]);
+  const entry = await version.lookup('a');
+  let beforeTake: (() => Promise<void>) | undefined;
+  class LateClaims extends Claims {
+    override async take(...args: Parameters<Claims['take']>): Promise<ClaimAnswer> {
+      const before = beforeTake;
+      beforeTake = undefined;
+      await before?.();
+      return super.take(...args);
+    }
+  }
+  const open = async (claims: Claims): Promise<{ read: () => Promise<Buffer>; close: () => Promise<void> }> => {
+    // Its time stands still: what was listed once stays new.
+    const { store: l2, memory, metrics } = await openTestStore(join(directory, 'cache'), { clock: manualClock() });
+    const cache = createPageCache({ l2, metrics });
+    const limits = { rangeCoalesceMaxBytes: 8 * MIB, requireChecksums: false };
+    const given = { store: () => Promise.resolve(store), log: silentLogger };
+    const reader = createReader({ ...given, cache, claims, memory, metrics, limits });
+    return {
+      read: async () => {
+        const got = await collect(reader.stream(version, entry, extent));
+        await cache.drain();
+        return got;
+      },
+      close: async () => {
+        await reader.close();
+        await claims.close();
+        await cache.close();
+        expect(memory.inUseBytes).toBe(0);
+      },
+    };
+  };
+  const options = { disk: nodeDisk, directoryPath: join(directory, 'cache', 'claims'), log: silentLogger };
+  const late = await open(new LateClaims(options));
+  const quick = await open(new Claims(options));
+  // Between the look that missed the bytes and the claim.
+  beforeTake = async () => {
+    await quick.read();
+    await quick.close();
+  };
+  expect((await late.read()).equals(bytes.subarray(extent.off, extent.off + extent.len))).toBe(true);
+  expect(store.gets.length).toBe(1);
+  await late.close();
 });
 
 async function exit({ child }: ReaderProcess): Promise<void> {
