@@ -33,7 +33,7 @@ interface Presigner {
 
 async function load(s3: S3Options): Promise<Presigner> {
   if (isDirect(s3)) {
-    return { presign: await directPresigner(s3), expiresAt: async () => undefined, close: () => undefined };
+    return { presign: directPresigner(s3), expiresAt: async () => undefined, close: () => undefined };
   }
   const [{ sdk, client }, { getSignedUrl }] = await Promise.all([
     createS3Client(s3),

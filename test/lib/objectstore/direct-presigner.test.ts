@@ -1,6 +1,6 @@
-// URLs signed without a client: which stores they are for, and that they say what the SDK's client would have said. That
+// URLs signed without the SDK: which stores they are for, and that they say and sign what the SDK would have. That
 // stores take them is for the conformance suite of the `undici` engine, which signs every request so.
-import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { getSignedUrl, S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
 import { expect, test } from 'vitest';
 import { directPresigner, isDirect } from '../../../src/lib/objectstore/direct-presigner.ts';
 import { createS3Client } from '../../../src/lib/objectstore/s3-client.ts';
@@ -13,6 +13,7 @@ const s3 = {
   credentials: { accessKeyId: 'key', secretAccessKey: 'secret', sessionToken: 'token/+=' },
   forcePathStyle: true,
 } satisfies S3Options;
+const PLAIN = { accessKeyId: 'key', secretAccessKey: 'secret' };
 const signingDate = new Date('2026-01-02T03:04:05Z');
 
 test.each<[string, Partial<S3Options>]>([
@@ -27,7 +28,7 @@ test.each<[string, Partial<S3Options>]>([
 test.each(['plain.bin', 'a/../b', "strange !'()*~ +&=?#%/ü/😀", '/leading//double/'])(
   'the URL for %s is the one that the client signs',
   async (key) => {
-    const presign = await directPresigner(s3);
+    const presign = directPresigner(s3);
     const ours = await presign({ method: 'GET', key, expiresInS: 900, signingDate });
     const { sdk, client } = await createS3Client(s3);
     // What the client makes of the command, taken at its last step, where it would be sent.
@@ -50,3 +51,32 @@ test.each(['plain.bin', 'a/../b', "strange !'()*~ +&=?#%/ü/😀", '/leading//do
     expect(query.get('X-Amz-Signature')).toMatch(/^[0-9a-f]{64}$/);
   },
 );
+
+test.each<[string, S3Options]>([
+  ['a token', s3],
+  ['no token, and the port of the scheme', { ...s3, endpoint: 'http://store.example', credentials: PLAIN }],
+])('the signature is that of the SDK: with %s', async (_, options) => {
+  const { client } = await createS3Client(options);
+  const { sha256, credentials } = client.config;
+  client.destroy();
+  const presigner = new S3RequestPresigner({ region: options.region, credentials, sha256 });
+  for (const method of ['GET', 'HEAD'] as const) {
+    for (const key of ['plain.bin', "strange !'()*~ +&=?#%/ü/😀"]) {
+      if (!isDirect(options)) throw new Error('not direct');
+      const ours = await directPresigner(options)({ method, key, expiresInS: 900, signingDate });
+      const [path, query] = ours.path.split('?');
+      const { protocol, hostname, port, host } = new URL(ours.origin);
+      const headers = { host };
+      const target = {
+        protocol,
+        hostname,
+        ...(port === '' ? {} : { port: Number(port) }),
+        method,
+        path: path!,
+        headers,
+      };
+      const theirs = await presigner.presign({ ...target, query: {} }, { expiresIn: 900, signingDate });
+      expect(Object.fromEntries(new URLSearchParams(query))).toEqual(theirs.query);
+    }
+  }
+});
