@@ -1,11 +1,16 @@
 // `--via`: reading commands through a running `serve` say and write exactly what they do without it.
+import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { seededRandom } from '../../src/lib/base/random.ts';
 import { KIB } from '../../src/lib/base/units.ts';
 import { seekfs, startServe, type ServeProcess } from '../support/serve-process.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 let directory: string;
 let serve: ServeProcess;
@@ -61,4 +66,14 @@ test.each([
   [['fsck'], 2],
 ])('%j fails as without it, or is refused', async (args, status) => {
   await expect(seekfs(directory, ...args, '--via', serve.url)).rejects.toMatchObject({ code: status });
+});
+
+test('the program of docs/blob-api.md runs', async () => {
+  const document = await readFile(join(ROOT, 'docs/blob-api.md'), 'utf8');
+  const program = /```js client\n([^]*?)```/.exec(document)![1]!;
+  expect(program).toContain('http://127.0.0.1:7070');
+  const text = program.replace('http://127.0.0.1:7070', serve.url).replaceAll('warm.bin', 'big.bin');
+  const at = text.replace('{ off: 4096 }', "{ off: 4096, version: '1' }").replace('])', "], { version: '1' })");
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', at], { cwd: ROOT });
+  expect(stdout).toBe(`${700 * KIB - 4096} 16 path_not_found\n`);
 });
