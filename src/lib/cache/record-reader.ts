@@ -119,7 +119,7 @@ export class RecordReader {
     const startedMs = this.#clock.monotonicMs();
     const end = of.first + Math.ceil(into.length / BLOCK_BYTES);
     if (!this.#inline.allows(readBefore, { first: of.first, end, nowMs: startedMs })) return false;
-    const file = this.#set.openFile(segment, startedMs);
+    const file = this.#set.fileIfOpen(segment, startedMs);
     if (!file?.readNow) return false;
     let read = 0;
     try {

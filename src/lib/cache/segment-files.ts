@@ -56,7 +56,7 @@ export class SegmentFiles {
   }
 
   /** The file, where it is open, for use before anything else runs. */
-  openNow(segment: OpenableSegment, nowMs: number): DiskFile | undefined {
+  fileIfOpen(segment: OpenableSegment, nowMs: number): DiskFile | undefined {
     const open = this.#files.get(segment.number);
     if (open?.file) open.usedAtMs = nowMs;
     return open?.file;

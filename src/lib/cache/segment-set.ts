@@ -326,8 +326,8 @@ export class SegmentSet {
   }
 
   /** The segment's file, where it is open, for use before anything else runs. */
-  openFile(segment: Segment, nowMs: number): DiskFile | undefined {
-    return this.#files.openNow(segment, nowMs);
+  fileIfOpen(segment: Segment, nowMs: number): DiskFile | undefined {
+    return this.#files.fileIfOpen(segment, nowMs);
   }
 
   async close(): Promise<void> {
