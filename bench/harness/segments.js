@@ -19,6 +19,7 @@ const { encodeItem, FileKeys, itemOf, PAGE_RECORD_KIND } = await lib('cache/page
 const { nodeDisk } = await lib('disk/node-disk');
 const { verifyRun } = await lib('page/verified');
 const format = await lib('segment/format');
+const { encodeFooter } = await lib('segment/footer-writer');
 const { formatSegmentName } = await lib('segment/names');
 await loadCrc32c();
 
@@ -102,7 +103,7 @@ export function writeSparseLog(directory, { records, pageBytes, filePages, foote
       offset += head.length + pageBytes;
     }
     if (footers) {
-      const footer = format.encodeFooter(entries, { segmentId, offset });
+      const footer = encodeFooter(entries, { segmentId, offset });
       writeSync(file, footer, 0, footer.length, offset);
     } else ftruncateSync(file, offset);
     closeSync(file);

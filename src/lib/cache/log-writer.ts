@@ -148,7 +148,7 @@ export class LogWriter {
   async #seal(open: OpenSegment | undefined, options: { readonly durable: boolean }): Promise<void> {
     if (!open) return;
     const { writer, segment } = open;
-    if (writer.entries.length === 0) {
+    if (writer.records === 0) {
       await writer.abandon();
       this.#parts.set.forget(segment);
       return;

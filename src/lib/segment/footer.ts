@@ -7,6 +7,7 @@ import {
   decodeFooterHeader,
   decodeTrailer,
   FOOTER_CRC_AT,
+  FOOTER_ENTRY_BYTES,
   FOOTER_HEADER_BYTES,
   TRAILER_BYTES,
   type RecordEntry,
@@ -20,7 +21,6 @@ const WINDOW_BYTES = MIB;
 const BATCH_BYTES = 128 * KIB;
 /** Up to so many bytes names are kept while entries are read, which may refer to them in any order; else a window of them. */
 const GROUPS_KEPT_BYTES = 4 * MIB;
-const ENTRY_FIXED_BYTES = 18;
 
 type Readable = Pick<DiskFile, 'read'>;
 
@@ -76,8 +76,8 @@ export class Footer {
       const batch: RecordEntry[] = [];
       let known = { number: -1, group: window };
       let next = 0;
-      while (left > 0 && next + ENTRY_FIXED_BYTES <= window.length) {
-        const itemAt = next + ENTRY_FIXED_BYTES;
+      while (left > 0 && next + FOOTER_ENTRY_BYTES <= window.length) {
+        const itemAt = next + FOOTER_ENTRY_BYTES;
         const itemEnd = itemAt + window.readUInt16LE(next + 16);
         if (itemEnd > window.length) break;
         const number = window.readUInt32LE(next + 12);

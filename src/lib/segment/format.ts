@@ -47,6 +47,8 @@ export const FOOTER_MAGIC = Buffer.from('SKFT');
 export const TRAILER_MAGIC = Buffer.from('SEALEDv1');
 export const FOOTER_HEADER_BYTES = 48;
 export const FOOTER_CRC_AT = 8;
+/** Of a footer's entry, its item apart. */
+export const FOOTER_ENTRY_BYTES = 18;
 const CRC_AT = { segment: 12, record: 8 } as const;
 
 export interface SegmentHeader {
@@ -254,49 +256,32 @@ export function decodeRecordHead(
   return { ...entry, segmentId, kind: bytes.readUInt16LE(6), writtenAtMs: readSafe(bytes, 56)!, blockCrcs };
 }
 
-export function encodeFooter(
-  entries: readonly RecordEntry[],
-  place: { readonly segmentId: Buffer; readonly offset: number },
-): Buffer {
-  const numbers = new Map<string, number>();
-  const groups: Buffer[] = [];
-  const numberOf = (group: Buffer): number => {
-    const text = group.toString('latin1');
-    let number = numbers.get(text);
-    if (number === undefined) {
-      numbers.set(text, (number = groups.length));
-      groups.push(group);
-    }
-    return number;
-  };
-  const groupNumbers = entries.map((entry) => numberOf(entry.group));
-  const groupsBytes = groups.reduce((sum, group) => sum + 2 + group.length, 0);
-  const entriesBytes = entries.reduce((sum, entry) => sum + 18 + entry.item.length, 0);
-  const bytes = Buffer.alloc(FOOTER_HEADER_BYTES + groupsBytes + entriesBytes + TRAILER_BYTES);
+/** The header of a footer whose groups and entries take so many bytes; the checksum of it all is still to be filled in. */
+export function encodeFooterHeader(footer: {
+  readonly segmentId: Buffer;
+  readonly offset: number;
+  readonly records: number;
+  readonly groups: number;
+  readonly bodyBytes: number;
+}): Buffer {
+  const bytes = Buffer.alloc(FOOTER_HEADER_BYTES);
   FOOTER_MAGIC.copy(bytes, 0);
   bytes.writeUInt16LE(FORMAT_VERSION, 4);
-  bytes.writeUInt32LE(bytes.length, 12);
-  place.segmentId.copy(bytes, 16);
-  writeSafe(bytes, place.offset, 32);
-  bytes.writeUInt32LE(entries.length, 40);
-  bytes.writeUInt32LE(groups.length, 44);
-  let at = FOOTER_HEADER_BYTES;
-  for (const group of groups) {
-    at = bytes.writeUInt16LE(group.length, at);
-    at += group.copy(bytes, at);
-  }
-  for (const [index, entry] of entries.entries()) {
-    at = bytes.writeUInt32LE(entry.offset, at);
-    at = bytes.writeUInt32LE(entry.headBytes, at);
-    at = bytes.writeUInt32LE(entry.payloadBytes, at);
-    at = bytes.writeUInt32LE(groupNumbers[index]!, at);
-    at = bytes.writeUInt16LE(entry.item.length, at);
-    at += entry.item.copy(bytes, at);
-  }
-  at += TRAILER_MAGIC.copy(bytes, at);
-  at = bytes.writeUInt32LE(bytes.length, at);
-  bytes.writeUInt32LE(~bytes.length >>> 0, at);
-  bytes.writeUInt32LE(crcAround(bytes, FOOTER_CRC_AT), FOOTER_CRC_AT);
+  bytes.writeUInt32LE(FOOTER_HEADER_BYTES + footer.bodyBytes + TRAILER_BYTES, 12);
+  footer.segmentId.copy(bytes, 16);
+  writeSafe(bytes, footer.offset, 32);
+  bytes.writeUInt32LE(footer.records, 40);
+  bytes.writeUInt32LE(footer.groups, 44);
+  return bytes;
+}
+
+/** The end of a footer that begins with this header. */
+export function encodeTrailer(header: Buffer): Buffer {
+  const footerBytes = header.readUInt32LE(12);
+  const bytes = Buffer.alloc(TRAILER_BYTES);
+  TRAILER_MAGIC.copy(bytes, 0);
+  bytes.writeUInt32LE(footerBytes, 8);
+  bytes.writeUInt32LE(~footerBytes >>> 0, 12);
   return bytes;
 }
 

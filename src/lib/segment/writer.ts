@@ -4,19 +4,18 @@ import { join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import {
-  encodeFooter,
   encodeRecordHead,
   encodeSegmentHeader,
+  FOOTER_ENTRY_BYTES,
   headBytesOf,
   SEGMENT_BYTES_MAX,
   type NewRecord,
   type RecordEntry,
   type RecordKey,
 } from './format.ts';
+import { FooterWriter } from './footer-writer.ts';
 import { formatSegmentName } from './names.ts';
 
-/** Footer bytes of a record at most, beside its group and item. */
-const FOOTER_ENTRY_BYTES = 20;
 const FOOTER_FIXED_BYTES = 64;
 
 export interface SegmentCreation {
@@ -38,7 +37,7 @@ export class SegmentWriter {
   readonly #disk: Disk;
   readonly #directoryPath: string;
   readonly #file: DiskFile;
-  readonly #entries: RecordEntry[] = [];
+  readonly #footer = new FooterWriter();
   #footerBytes = FOOTER_FIXED_BYTES;
   #position: number;
   #busy = false;
@@ -78,8 +77,9 @@ export class SegmentWriter {
     return this.#position;
   }
 
-  get entries(): readonly RecordEntry[] {
-    return this.#entries;
+  /** Appended so far. */
+  get records(): number {
+    return this.#footer.records;
   }
 
   /** For more records, each with its part of the footer. */
@@ -106,7 +106,7 @@ export class SegmentWriter {
     this.#ended = false;
     const { group, item, payloadBytes } = record;
     const entry = { offset: place.offset, headBytes: head.length, payloadBytes, group, item };
-    this.#entries.push(entry);
+    this.#footer.add(entry);
     this.#footerBytes += footerBytesOf(record);
     this.#position += head.length + payloadBytes;
     return entry;
@@ -121,8 +121,8 @@ export class SegmentWriter {
     if (this.#ended) throw new Error('the segment has ended');
     this.#ended = true;
     try {
-      const footer = encodeFooter(this.#entries, { segmentId: this.id, offset: this.#position });
-      await this.#file.write([footer], this.#position);
+      const footer = this.#footer.finish({ segmentId: this.id, offset: this.#position });
+      await this.#file.write(footer, this.#position);
       if (options.durable) await this.#file.sync();
       const sealedName = formatSegmentName({ kind: 'sealed', idHex: this.idHex });
       const sealedPath = join(this.#directoryPath, sealedName);
@@ -132,7 +132,7 @@ export class SegmentWriter {
         await this.#disk.stat(sealedPath);
       });
       if (options.durable) await this.#disk.syncDirectory(this.#directoryPath);
-      return { sizeBytes: this.#position + footer.length };
+      return { sizeBytes: this.#position + footer.reduce((sum, piece) => sum + piece.length, 0) };
     } finally {
       await this.#file.close().catch(() => undefined);
     }
@@ -155,9 +155,7 @@ export class SegmentWriter {
     await this.#file.close().catch(() => undefined);
     const sealedName = formatSegmentName({ kind: 'sealed', idHex: this.idHex });
     await (
-      this.#entries.length === 0
-        ? this.#disk.remove(path)
-        : this.#disk.rename(path, join(this.#directoryPath, sealedName))
+      this.records === 0 ? this.#disk.remove(path) : this.#disk.rename(path, join(this.#directoryPath, sealedName))
     ).catch(() => undefined);
   }
 }
@@ -167,6 +165,7 @@ export function recordRoomBytes(key: RecordKey, payloadBytes: number): number {
   return headBytesOf(key, payloadBytes) + payloadBytes + footerBytesOf(key);
 }
 
+/** At most: the two bytes are the length of a group that is not there yet. */
 function footerBytesOf(key: RecordKey): number {
-  return FOOTER_ENTRY_BYTES + key.group.length + key.item.length;
+  return FOOTER_ENTRY_BYTES + 2 + key.group.length + key.item.length;
 }

@@ -22,11 +22,12 @@ async function segment(): Promise<{ path: string; entries: readonly RecordEntry[
   const blockCrcs = Uint32Array.from({ length: 4 }, (_, block) =>
     crc32c(PAYLOAD.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES)),
   );
+  const entries: RecordEntry[] = [];
   for (const item of ['first', 'other']) {
     const key = { group: Buffer.from('group'), item: Buffer.from(item) };
-    await writer.append({ kind: 1, ...key, payloadBytes: PAYLOAD.length, writtenAtMs: 1, blockCrcs }, [PAYLOAD]);
+    const record = { kind: 1, ...key, payloadBytes: PAYLOAD.length, writtenAtMs: 1, blockCrcs };
+    entries.push(await writer.append(record, [PAYLOAD]));
   }
-  const { entries } = writer;
   await writer.seal({ durable: false });
   return { path: join(directoryPath, `${SEGMENT_ID.toString('hex')}.seg`), entries };
 }
