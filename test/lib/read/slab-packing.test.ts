@@ -1,16 +1,16 @@
-import { array, assert, constant, integer, oneof, property } from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MemoryGovernor, SLAB_BYTES } from '../../../src/lib/base/memory.ts';
 import { acquirePacked, packed, SlabNeed } from '../../../src/lib/read/slab-packing.ts';
 
-const granules = array(
-  oneof(integer({ min: 1, max: SLAB_BYTES }), integer({ min: 1, max: 5000 }), constant(SLAB_BYTES / 4)),
+const granules = fc.array(
+  fc.oneof(fc.integer({ min: 1, max: SLAB_BYTES }), fc.integer({ min: 1, max: 5000 }), fc.constant(SLAB_BYTES / 4)),
   { maxLength: 200 },
 );
 
 test('every granule has its place, no two share a byte, and no order needs more slabs than were foreseen', () => {
-  assert(
-    property(granules, (granuleBytes) => {
+  fc.assert(
+    fc.property(granules, (granuleBytes) => {
       const { lengths, places } = packed(granuleBytes);
       const ends = lengths.map(() => 0);
       for (const [index, { slab, start }] of places.entries()) {
