@@ -130,7 +130,8 @@ export class Exchange {
     if (last) {
       // Given back by `closed`.
       this.#last = slab;
-      setImmediate(Exchange.#end, this);
+      this.response.end(slab.bytes);
+      if (this.response.writableLength > 0) this.blockedSinceMs = this.#clock.monotonicMs();
       return undefined;
     }
     const held = (this.#held ??= new Set());
@@ -140,17 +141,6 @@ export class Exchange {
     };
     return this.response.write(slab.bytes, flushed) ? undefined : this.#drained();
   }
-
-  /**
-   * At the end of the event loop's turn, so that the answers to all requests of one turn leave together: the first write
-   * wakes a client that sleeps, which costs as much as the rest of a small answer, and the others find it awake.
-   */
-  static readonly #end = (exchange: Exchange): void => {
-    const { response } = exchange;
-    if (exchange.#reason || !exchange.#last) return;
-    response.end(exchange.#last.bytes);
-    if (response.writableLength > 0) exchange.blockedSinceMs = exchange.#clock.monotonicMs();
-  };
 
   /** As `send`, for several that are all there: takes them over also where it throws. */
   sendAll(slabs: readonly Slab[], last: boolean): void | Promise<void> {
