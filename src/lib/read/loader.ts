@@ -171,19 +171,22 @@ export class Loader {
     const look = async (): Promise<Presences> => (attempt === 0 ? this.#presences(pieces) : new Map());
     const slabs = new Map<string, Slab>();
     try {
+      let { landed } = table;
       let presences = await look();
-      if (attempt === 0 && (await this.#promote(pieces, presences, options))) presences = await look();
-      let landed = table.landed;
+      if (attempt === 0 && (await this.#promote(pieces, presences, options))) {
+        ({ landed } = table);
+        presences = await look();
+      }
       for (let looks = 0; ; looks += 1) {
         const lacking = this.#missing(pieces, presences, slabs);
         if (lacking.length === 0) break;
         const acquired = await this.#acquire(lacking, options);
         if (!acquired) return undefined;
         for (const [key, slab] of acquired) slabs.set(key, slab);
-        // While this waited, others fetched the same, perhaps: what landed is in the cache, what has begun is joined,
+        // While this looked or waited, others fetched the same, perhaps: what landed is in the cache, what has begun is joined,
         // and what was begun and failed needs memory of our own.
         if (table.landed === landed || looks >= LOOKS_MAX) continue;
-        landed = table.landed;
+        ({ landed } = table);
         presences = await look();
       }
       // No await from the last look at the table to the joins: it must not change under the plan.
