@@ -58,7 +58,7 @@ export interface SegmentHeader {
   readonly owner: string;
 }
 
-/** What a record is about: `group` (shared by many records, written once in a footer) and `item` (of this one). */
+/** What a record is about: `group` (shared by many records, in a footer as a rule written once) and `item` (of this one). */
 export interface RecordKey {
   readonly group: Buffer;
   readonly item: Buffer;
