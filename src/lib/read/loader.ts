@@ -83,12 +83,12 @@ export class Loader {
   }
 
   /** Empty; for a load that its caller cuts off where it is large enough. */
-  newSize(): LoadSize {
-    return new LoadSize(this.#deps);
+  newSize(lane: Lane): LoadSize {
+    return new LoadSize({ ...this.#deps, lane });
   }
 
-  async sizeOf(pieces: readonly PagePiece[]): Promise<LoadSize> {
-    const size = this.newSize();
+  async #sizeOf(pieces: readonly PagePiece[], lane: Lane): Promise<LoadSize> {
+    const size = this.newSize(lane);
     for (const piece of pieces) {
       const added = size.add(piece);
       if (added instanceof Promise) await added;
@@ -102,7 +102,7 @@ export class Loader {
    * @throws overloaded where the memory limit cannot hold the load, interrupted
    */
   async load(pieces: readonly PagePiece[], options: LoadOptions): Promise<Load | undefined> {
-    const size = options.size ?? (await this.sizeOf(pieces));
+    const size = options.size ?? (await this.#sizeOf(pieces, options.lane));
     const ticket = options.refusable
       ? this.#tickets.tryAcquire(size.slabs)
       : await this.#tickets.acquire({ permits: size.slabs, signal: options.signal });
@@ -260,17 +260,16 @@ export class Loader {
       }
     }
     // More than all tickets would wait for slabs that its own consumer may still hold.
-    if (packed(lengths).lengths.length > memory.tickets.capacity) {
+    const isPacked = options.lane === 'demand';
+    if ((isPacked ? packed(lengths).lengths : lengths).length > memory.tickets.capacity) {
       throw new SeekfsError(
         'overloaded',
         `reading ${wanted[0]!.filePage.page.path} needs ${lengths.length * SLAB_BYTES} bytes at once, three quarters of the memory limit are ${this.ticketBytesMax}; raise it`,
         { retryable: false },
       );
     }
-    const slabs = await acquirePacked(memory, lengths, {
-      lane: options.refusable ? 'speculation' : 'demand',
-      signal: options.signal,
-    });
+    const request = { lane: options.refusable ? 'speculation' : 'demand', signal: options.signal } as const;
+    const slabs = await (isPacked ? acquirePacked(memory, lengths, request) : memory.acquire(lengths, request));
     return slabs && new Map(slabs.map((slab, index) => [keys[index]!, slab]));
   }
 

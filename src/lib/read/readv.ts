@@ -2,7 +2,7 @@
 // neighbours share GETs wherever they stand in the request. Long extents are streams.
 import type { ByteRange } from '../base/byte-range.ts';
 import { abortError, throwIfAborted } from '../base/errors.ts';
-import type { Slab } from '../base/memory.ts';
+import type { Lane, Slab } from '../base/memory.ts';
 import { MIB } from '../base/units.ts';
 import { GRANULE_BYTES } from '../page/page.ts';
 import type { LoadSize } from './load-size.ts';
@@ -57,15 +57,15 @@ class ObjectOrder {
 async function* stepsOf(
   loader: Loader,
   extents: Iterable<FileExtent>,
-  windowSlabs: number,
+  { lane, windowSlabs }: { lane: Lane; windowSlabs: number },
 ): AsyncGenerator<Step, void, undefined> {
   let pieces: PagePiece[] = [];
-  let size = loader.newSize();
+  let size = loader.newSize(lane);
   let order = new ObjectOrder();
   const flush = (): Step => {
     const step: Step = { kind: 'window', pieces, size };
     pieces = [];
-    size = loader.newSize();
+    size = loader.newSize(lane);
     order = new ObjectOrder();
     return step;
   };
@@ -98,7 +98,7 @@ export async function* readExtents(
 ): AsyncGenerator<Slab, void, undefined> {
   const { signal, lane } = options;
   const windowSlabs = Math.max(1, Math.floor((deps.loader.ticketBytesMax / GRANULE_BYTES) * WINDOW_SHARE));
-  const steps = stepsOf(deps.loader, extents, windowSlabs);
+  const steps = stepsOf(deps.loader, extents, { lane, windowSlabs });
   const open = new Set<Load>();
   const onAbort = (): void => {
     for (const load of open) load.close();
