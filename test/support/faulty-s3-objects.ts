@@ -67,6 +67,11 @@ export class FaultyObjects {
     return this.#uploads.size;
   }
 
+  /** As another client's abort would, at once. */
+  abortUploads(): void {
+    this.#uploads.clear();
+  }
+
   /** Path style, /bucket/key, or with the bucket in the host name. */
   parse(request: IncomingMessage): Call {
     // A proxy is asked for the whole URL.

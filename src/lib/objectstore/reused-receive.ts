@@ -71,7 +71,9 @@ class ReceivedBytes {
   /** False where the reader has left some of it: the socket then receives nothing until all of that is read. */
   take(lengthBytes: number): boolean {
     const view = this.#buffer.subarray(0, lengthBytes);
-    this.#unread = lengthBytes <= COPIED_BYTES_MAX ? Buffer.from(view) : view;
+    // Who calls the socket's `resume` receives before the rest was read.
+    if (this.#unread) this.#unread = Buffer.concat([this.#unread, view]);
+    else this.#unread = lengthBytes <= COPIED_BYTES_MAX ? Buffer.from(view) : view;
     this.#socket!.emit('readable');
     if (this.#unread === undefined) return true;
     this.#unread = Buffer.from(this.#unread);

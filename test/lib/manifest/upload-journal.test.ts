@@ -231,6 +231,30 @@ describe('on a scripted server', () => {
     expect(await readdir(putting.journals)).toEqual([]);
   });
 
+  test('two puts at once that go on with one upload give one object, and leave nothing behind', async () => {
+    await putting.interrupt();
+    const reports = await Promise.all([putting.put(), putting.put()]);
+    for (const report of reports) expect(report.uploadedFiles + report.reusedFiles).toBe(1);
+    await expectStored(fileBytes(1));
+    expect(server.objects.openUploads).toBe(0);
+    expect(await readdir(putting.journals)).toEqual([]);
+  });
+
+  test('a put whose upload another one aborts sends its parts again', async () => {
+    await putting.interrupt();
+    let isAborted = false;
+    const where = ({ operation }: LoggedRequest): boolean => {
+      if (operation === 'COMPLETE' && !isAborted) {
+        isAborted = true;
+        server.objects.abortUploads();
+      }
+      return false;
+    };
+    server.fail({ kind: 'no answer' }, { where });
+    expect(await resume()).toMatchObject({ uploads: 1 });
+    await expectStored(fileBytes(1));
+  });
+
   test('a source that changes while it is sent leaves no upload behind', async () => {
     const where = (request: LoggedRequest): boolean => {
       // Before the answer to the first part, and so before the last part is begun.

@@ -274,6 +274,31 @@ test('an aborted request leaves the others alone', async () => {
   expect((await other).body.equals(bodyOf(`/9+${4 * MIB}`))).toBe(true);
 });
 
+test('a socket that is resumed before its rest was read keeps all that it receives', async () => {
+  const { origin, sockets } = await serve(() => undefined);
+  const to = new URL(origin);
+  const options = { hostname: to.hostname, host: to.host, protocol: to.protocol, port: to.port };
+  const socket = await new Promise<Socket>((resolve, reject) => {
+    const connect = reusingConnector(build, { timeout: 5000 });
+    connect(options, (error, connected) => (error ? reject(error) : resolve(connected)));
+  });
+  CLOSE.push(async () => void socket.destroy());
+  // As the parser, which listens all the time.
+  socket.on('readable', () => undefined);
+  const readable = (): Promise<unknown> => once(socket, 'readable');
+  while (sockets.length === 0) await turns(1);
+  const body = patternBytes({ off: 0, len: 60 });
+  for (let at = 0; at < body.length; at += 20) {
+    const seen = readable();
+    sockets[0]!.write(body.subarray(at, at + 20));
+    // Told of it, and reads nothing.
+    await seen;
+    socket.resume();
+  }
+  expect((socket.read() as Buffer).equals(body)).toBe(true);
+  expect(socket.read()).toBe(null);
+});
+
 test('a refused connection is the error that it is', async () => {
   const { origin } = await serve(sendBody);
   const { port } = new URL(origin);
