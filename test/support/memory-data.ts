@@ -73,8 +73,9 @@ export class MemoryReader implements Reader {
   readonly #bytesOf: (version: PinnedVersion, path: string) => Buffer;
   onSlab: OnSlab = () => undefined;
   open = 0;
-  /** Everything small is cached: read without a promise, past the hook. */
+  /** Every range of so many slabs is cached: read without a promise, past the hook. */
   isWarm = false;
+  cachedSlabsMax = 1;
   /** What `warm` brought, slab by slab; `stream` brings nothing. */
   readonly warmed = new Set<string>();
   /** Of each `warm`. */
@@ -86,8 +87,12 @@ export class MemoryReader implements Reader {
   }
 
   cached(version: PinnedVersion, entry: FileEntry, range: ByteRange): Slab[] | undefined {
-    const slabs = this.isWarm && range.len <= SLAB_BYTES ? this.#memory.tryAcquire([range.len]) : undefined;
-    slabs?.[0]!.bytes.set(this.#bytesOf(version, entry.path).subarray(range.off, range.off + range.len));
+    const count = Math.ceil(range.len / SLAB_BYTES);
+    if (!this.isWarm || count > this.cachedSlabsMax) return undefined;
+    const lengths = Array.from({ length: count }, (_, index) => Math.min(SLAB_BYTES, range.len - index * SLAB_BYTES));
+    const slabs = this.#memory.tryAcquire(lengths);
+    const bytes = this.#bytesOf(version, entry.path);
+    for (const [index, slab] of (slabs ?? []).entries()) bytes.copy(slab.bytes, 0, range.off + index * SLAB_BYTES);
     return slabs;
   }
 

@@ -126,31 +126,35 @@ export class Exchange {
       slab.release();
       throw this.#reason;
     }
+    return this.#write(slab, last) ? undefined : this.#drained();
+  }
+
+  /** As `send`, for several that are all there: takes them over also where it throws. */
+  sendAll(slabs: readonly Slab[], last: boolean): void | Promise<void> {
+    let hasRoom = true;
+    for (const [index, slab] of slabs.entries()) {
+      if (this.#reason) slab.release();
+      else hasRoom = this.#write(slab, last && index === slabs.length - 1);
+    }
+    if (this.#reason) throw this.#reason;
+    return hasRoom ? undefined : this.#drained();
+  }
+
+  /** @returns false where the client is slower than we are, and more is to come */
+  #write(slab: Slab, last: boolean): boolean {
     this.sentBytes += slab.bytes.length;
     if (last) {
       // Given back by `closed`.
       this.#last = slab;
       this.response.end(slab.bytes);
       if (this.response.writableLength > 0) this.blockedSinceMs = this.#clock.monotonicMs();
-      return undefined;
+      return true;
     }
     const held = (this.#held ??= new Set());
     held.add(slab);
-    const flushed = (): void => {
+    return this.response.write(slab.bytes, () => {
       if (held.delete(slab)) slab.release();
-    };
-    return this.response.write(slab.bytes, flushed) ? undefined : this.#drained();
-  }
-
-  /** As `send`, for several that are all there: takes them over also where it throws. */
-  sendAll(slabs: readonly Slab[], last: boolean): void | Promise<void> {
-    let wait: void | Promise<void> = undefined;
-    for (const [index, slab] of slabs.entries()) {
-      if (this.#reason) slab.release();
-      else wait = this.send(slab, last && index === slabs.length - 1);
-    }
-    if (this.#reason) throw this.#reason;
-    return wait;
+    });
   }
 
   /** As `send`, for bytes that are no slab: part heads, JSON. Whoever has gone gets none; `send` says so. */

@@ -87,11 +87,9 @@ class QuickConnection {
   readonly #listeners = {
     data: (bytes: Buffer) => this.#receive(bytes),
     drain: () => this.#response?.drained(),
-    // As node:http without `httpAllowHalfOpen`: whoever ends its side gets what is written so far.
-    end: () => {
-      this.#socket.end();
-      this.#response?.lost();
-    },
+    // As node:http without `httpAllowHalfOpen`: whoever ends its side gets what is written so far. Until "close" the
+    // network reads that where it is, so nothing of it may be given back before.
+    end: () => void this.#socket.end(),
     error: () => undefined,
     close: () => {
       this.#shared.open.delete(this);
@@ -108,6 +106,8 @@ class QuickConnection {
   }
 
   #receive(bytes: Buffer): void {
+    // Nobody could be answered any more: the connection's last answer is on its way.
+    if (!this.#socket.writable) return;
     if (this.#response) {
       this.#waiting = this.#waiting ? Buffer.concat([this.#waiting, bytes]) : bytes;
       this.#socket.pause();

@@ -43,7 +43,6 @@ export class QuickResponse implements ResponseSink {
   /** Until the first bytes of the body go with it. */
   #head = '';
   #isEnded = false;
-  #isLost = false;
   #onDrain: (() => void) | undefined;
   #onClose: (() => void) | undefined;
 
@@ -58,7 +57,7 @@ export class QuickResponse implements ResponseSink {
   }
 
   get destroyed(): boolean {
-    return this.#isLost || this.#socket.destroyed;
+    return this.#socket.destroyed;
   }
 
   on(event: 'drain' | 'close', listener: () => void): void {
@@ -83,6 +82,8 @@ export class QuickResponse implements ResponseSink {
 
   write(bytes: string | Buffer, flushed?: () => void): boolean {
     const socket = this.#socket;
+    // To write after the end would break off what is written already; "close" is near.
+    if (!socket.writable) return false;
     if (this.#head === '') return socket.write(bytes, flushed);
     socket.cork();
     socket.write(this.#head, 'latin1');
@@ -93,6 +94,7 @@ export class QuickResponse implements ResponseSink {
   }
 
   end(bytes?: string | Buffer): void {
+    if (!this.#socket.writable) return;
     if (bytes !== undefined) this.write(bytes);
     else if (this.#head !== '') this.#socket.write(this.#head, 'latin1');
     this.#isEnded = true;
@@ -113,10 +115,8 @@ export class QuickResponse implements ResponseSink {
     if (!this.#isEnded) this.#onDrain?.();
   }
 
-  /** The connection has ended, or will send nothing more. */
+  /** The connection is closed before the network had all of it. */
   lost(): void {
-    if (this.#isLost || this.writableFinished) return;
-    this.#isLost = true;
     this.#onClose?.();
   }
 

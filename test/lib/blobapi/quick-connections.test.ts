@@ -315,8 +315,40 @@ describe('a connection', () => {
     expect(side.lines).toMatchObject([{ fields: { status: 499, complete: false, bytes: 0 } }]);
   });
 
-  test('that goes in the middle of a large answer leaves nothing', async () => {
+  test('that ends its side while its answer is on its way gets all of it, as it was', async () => {
     const side = await start();
+    // More than the kernel takes from a client that reads nothing.
+    const huge = Buffer.from(seededRandom(7).bytes(16 * MIB));
+    side.data.namespaces['dev']!.push({ 'a.bin': FILE, huge });
+    side.data.memoryReader.cachedSlabsMax = Infinity;
+    const socket = connectTo(side);
+    socket.end(get('/blob?ns=dev&path=huge&version=3'));
+    // Slabs that were given back too early would be filled with these.
+    for (let count = 0; count < 5; count += 1) await converseRaw(side.port, [get(A), LAST]);
+    const chunks: Buffer[] = [];
+    for await (const chunk of socket as AsyncIterable<Buffer>) chunks.push(chunk);
+    const { answers } = parseAnswers(Buffer.concat(chunks));
+    expect(answers.map(({ status, body }) => [status, body.equals(huge)])).toEqual([[200, true]]);
+    expect(aborted('client')).toBe(0);
+  });
+
+  test('that was told its end is heard no more', async () => {
+    const side = await start({ limits: { headMsMax: 30 } });
+    const socket = connect({ port: side.port, host: '127.0.0.1', allowHalfOpen: true });
+    const text = textOf(socket);
+    socket.once('data', () => socket.end(get(A)));
+    expect(await text).toMatch(/^HTTP\/1\.1 408 /);
+    await converseRaw(side.port, [LAST]);
+    expect([side.lines.length, aborted('client')]).toEqual([1, 0]);
+  });
+
+  test.each([
+    ['quick', 'is fetched', 1],
+    ['quick', 'is cached', Infinity],
+    ['node:http', 'is cached', Infinity],
+  ])('that goes in the middle of a large answer leaves nothing, %s, where it %s', async (by, _, slabs) => {
+    const side = await start({ quick: by === 'quick' });
+    side.data.memoryReader.cachedSlabsMax = slabs;
     for (let count = 0; count < 20; count += 1) {
       const socket = connectTo(side);
       socket.write(get('/blob?ns=dev&path=big'));
