@@ -7,6 +7,7 @@ import { parseExtent, parseExtentsText, readExtents } from '../cli/extents.ts';
 import { requireChecksumsFlag } from '../cli/flags.ts';
 import { readv } from '../cli/read-commands.ts';
 import { SeekfsError } from '../lib/base/errors.ts';
+import type { Extent } from '../lib/read/reader.ts';
 
 export default class Readv extends SeekfsCommand {
   static override summary = 'write byte ranges of files to stdout, verified, in request order';
@@ -31,10 +32,14 @@ file that is not empty is an error, found before the first byte is written.`;
     const words = [...(args.extents ?? [])];
     // A lone "-" is stdin too, as most tools have it.
     const file = flags.file ?? (words.length === 1 && words[0] === '-' ? words.pop() : undefined);
-    const extents = words.map(parseExtent);
-    if (file === '-') extents.push(...parseExtentsText(await readAll(process.stdin), 'stdin'));
-    else if (file !== undefined) extents.push(...(await readExtents(file)));
+    const named = words.map(parseExtent);
+    // There may be millions of them: more than a call has room for arguments.
+    const extents = file === undefined ? named : named.concat(await extentsIn(file));
     if (extents.length === 0) throw new SeekfsError('usage', 'no extents; write PATH:OFF:LEN or give --file');
     await this.work(flags, (session) => readv(session, { ns: args.ns, extents }));
   }
+}
+
+async function extentsIn(file: string): Promise<Extent[]> {
+  return file === '-' ? parseExtentsText(await readAll(process.stdin), 'stdin') : readExtents(file);
 }

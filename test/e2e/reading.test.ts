@@ -104,6 +104,14 @@ describe('readv', () => {
     await writeFile(join(cli.work, 'extents'), text);
     expect((await cli.succeed(['readv', 'dev', '--file', 'extents'])).stdout.equals(expected)).toBe(true);
   });
+
+  test('takes more extents from a file than a call takes arguments', async () => {
+    const bytes = files['images/größe.jpg']!;
+    const count = 2000;
+    const line = Array.from(bytes, (_, off) => `images/größe.jpg:${off}:1\n`).join('');
+    const { stdout } = await cli.succeed(['readv', 'dev', '-'], { input: line.repeat(count) });
+    expect(stdout.equals(Buffer.concat(Array.from({ length: count }, () => bytes)))).toBe(true);
+  });
 });
 
 describe('names and versions', () => {
