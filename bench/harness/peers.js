@@ -5,9 +5,12 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { quote, run } from './process.js';
 
 /** @typedef {{ endpoint: string, bucket: string, accessKey: string, secretKey: string }} S3Origin */
+
+const BARE_HTTP = fileURLToPath(new URL('./bare-http.js', import.meta.url));
 
 /** Says why a workload, or a part of one, did not run. */
 export class Missing extends Error {}
@@ -97,9 +100,10 @@ function daemon(command, args, env) {
 
 /**
  * nginx over a directory: static files with ranges, sendfile, no access log.
- * @param {string} directory its own @param {{ root: string, workers: number }} options
+ * @param {string} directory its own @param {{ root: string, workers: number, keepsOpen?: boolean }} options `keepsOpen`:
+ * it looks at a file once a minute, and not for each request
  */
-export async function startNginx(directory, { root, workers }) {
+export async function startNginx(directory, { root, workers, keepsOpen = false }) {
   const program = need('nginx');
   mkdirSync(directory, { recursive: true });
   const port = await freePort();
@@ -110,7 +114,7 @@ export async function startNginx(directory, { root, workers }) {
      events { worker_connections 1024; }
      http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; default_type application/octet-stream;
        client_body_temp_path ${directory}/body; proxy_temp_path ${directory}/proxy; fastcgi_temp_path ${directory}/fastcgi;
-       uwsgi_temp_path ${directory}/uwsgi; scgi_temp_path ${directory}/scgi; open_file_cache max=1000;
+       uwsgi_temp_path ${directory}/uwsgi; scgi_temp_path ${directory}/scgi; ${keepsOpen ? 'open_file_cache max=1000;' : ''}
        server { listen 127.0.0.1:${port} backlog=512; root ${root}; } }`,
   );
   const { child, ended } = daemon(program, ['-c', config], process.env);
@@ -122,6 +126,19 @@ export async function startNginx(directory, { root, workers }) {
     ),
   );
   return { url, pid: child.pid, stop: async () => void (child.kill('SIGTERM'), await ended) };
+}
+
+/** node:http by itself, which answers ranges of the file from memory. @param {string} file */
+export async function startBareHttp(file) {
+  const { child, ended } = daemon(process.execPath, [BARE_HTTP, file, String(await freePort())], process.env);
+  const url = `http://127.0.0.1:${child.spawnargs.at(-1)}`;
+  await until('the bare server', () =>
+    fetch(url, { headers: { range: 'bytes=0-0' } }).then(
+      () => true,
+      () => false,
+    ),
+  );
+  return { url, stop: async () => void (child.kill('SIGTERM'), await ended) };
 }
 
 function isMounted(directory) {
