@@ -2,6 +2,7 @@
 // what it says at the start. The command itself is flags.
 import { readFile } from 'node:fs/promises';
 import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { systemClock } from '../lib/base/clock.ts';
 import { SeekfsError, wrapSystemError } from '../lib/base/errors.ts';
 import { isShown, type Logger, type LogLevel } from '../lib/base/log.ts';
@@ -108,13 +109,32 @@ async function sayListening(session: Session, url: string, workers: number): Pro
   await session.document({ url, workers, store, cache });
 }
 
+/** In the environment of workers. */
+const WORKER_PORT = 'SEEKFS_WORKER_PORT';
+
+/** A port that is free, for all workers there will be: when all are dead at once, the next would get another one. */
+async function freePort(host: string): Promise<number> {
+  const server = createServer();
+  server.listen({ host, port: 0 });
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    throw new SeekfsError('usage', `cannot listen on ${host}:0: ${(error as Error).message}`, { cause: error });
+  }
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
 /** Serves until the session is interrupted; in a worker, until the primary says so. */
 async function serveHere(session: Session, flags: ServeFlags): Promise<void> {
   const { config, signal } = session;
+  const { listen } = config.api;
   const log = jsonLogger(logLevelOf(session));
   const options: ServerOptions = {
     ...(await readCredentials(flags)),
-    listen: config.api.listen,
+    listen: isWorker() ? { ...listen, port: Number(process.env[WORKER_PORT]) } : listen,
     insecure: flags.insecure,
     limits: limitsOf(config.settings),
     corsOrigins: splitOrigins(config.settings.get('api.cors_origins')?.value as string | undefined),
@@ -146,7 +166,7 @@ async function serveHere(session: Session, flags: ServeFlags): Promise<void> {
 /** Forks this command; the workers share one address. Resolves with the exit status. */
 async function superviseWorkers(session: Session, flags: ServeFlags): Promise<number> {
   const { config, signal } = session;
-  const { host } = config.api.listen;
+  const { host, port } = config.api.listen;
   // What is wrong with the files is said once, here.
   const { tokens, tls } = await readCredentials(flags);
   refuseOpenAddress({ listen: config.api.listen, tokens, insecure: flags.insecure });
@@ -154,13 +174,14 @@ async function superviseWorkers(session: Session, flags: ServeFlags): Promise<nu
     count: flags.workers,
     exec: process.argv[1]!,
     args: process.argv.slice(2),
+    env: { [WORKER_PORT]: String(port === 0 ? await freePort(host) : port) },
     log: jsonLogger(logLevelOf(session)),
     remainsOf: (answers) => remainsOf(answers as Snapshot[]),
     signal,
     drainMsMax: flags.drain + GRACE_MS,
-    onListening: (port) => {
+    onListening: (taken) => {
       const name = host.includes(':') ? `[${host}]` : host;
-      void sayListening(session, `${tls ? 'https' : 'http'}://${name}:${port}`, flags.workers);
+      void sayListening(session, `${tls ? 'https' : 'http'}://${name}:${taken}`, flags.workers);
     },
   });
   process.on('SIGHUP', () => workers.reload());

@@ -160,6 +160,21 @@ describe('under load', () => {
     expect(await serve.stop()).toBe(0);
   });
 
+  test('all workers are killed at once: others take their place on the same port', async () => {
+    serve = await startServe(directory, '--workers', '2');
+    const url = `${serve.url}/blob?ns=dev&path=a.bin&len=10`;
+    const dead = serve.workers();
+    for (const pid of dead) process.kill(pid, 'SIGKILL');
+    await until(() => serve!.workers().length === 2 && serve!.workers().every((pid) => !dead.includes(pid)));
+    await until(() =>
+      ask(url).then(
+        ({ status }) => status === 200,
+        () => false,
+      ),
+    );
+    expect(await serve.stop()).toBe(0);
+  });
+
   test('SIGTERM: what has begun is whole or visibly broken off, and the end is bounded', async () => {
     serve = await startServe(directory, '--workers', '2', '--drain', '2s');
     const load = startLoad(serve.url, 8);

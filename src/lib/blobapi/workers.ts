@@ -22,6 +22,8 @@ export interface WorkersOptions {
   /** What a worker runs, with its arguments. */
   readonly exec: string;
   readonly args: readonly string[];
+  /** Environment variables on top of this process's. */
+  readonly env: Readonly<Record<string, string>>;
   readonly log: Logger;
   /** What stays of the last answers of workers that are dead or stand still: one answer for all of them. */
   readonly remainsOf: (answers: readonly unknown[]) => unknown;
@@ -91,7 +93,7 @@ class Supervisor {
 
   #fork(): void {
     const startedMs = performance.now();
-    const worker = cluster.fork();
+    const worker = cluster.fork(this.#options.env);
     this.#workers.add(worker);
     worker.on('listening', ({ port }) => this.#onListening(worker, port));
     worker.on('message', (message: ToPrimary) => this.#onMessage(worker, message));

@@ -32,8 +32,8 @@ export interface Resolution {
   readonly warnings: string[];
 }
 
-/** Variables with our prefix that are no settings: the file's name, the token of `--via`, what shell completion keeps. */
-const OTHER_VARIABLES = /^SEEKFS_(CONFIG$|TOKEN$|AC_)/;
+/** Variables with our prefix that are no settings: the file's name, the token of `--via`, what workers are told, shell completion's. */
+const OTHER_VARIABLES = /^SEEKFS_(CONFIG$|TOKEN$|WORKER_PORT$|AC_)/;
 
 /** @throws config_invalid, file_not_found (a file that was named explicitly) */
 export async function resolveSettings(sources: ConfigSources): Promise<Resolution> {
