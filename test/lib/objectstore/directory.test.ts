@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fstatSync } from 'node:fs';
 import { link, mkdir, readFile, readdir, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { KIB, MIB } from '../../../src/lib/base/units.ts';
@@ -136,9 +137,12 @@ describe('directory store', () => {
     const short = (): Promise<number> => Promise.resolve(7);
     await expect(store.getRange(request, { write, take: short })).rejects.toMatchObject({ code: 'object_changed' });
     const stop = new AbortController();
-    const abort = (piece: DescriptorBytes): Promise<number> => {
+    const abort = async (piece: DescriptorBytes): Promise<number> => {
       stop.abort();
-      return Promise.resolve(piece.len);
+      await setImmediate();
+      // A thread may be reading still: the number must not become another file's.
+      expect(fstatSync(piece.fd).size).toBe(sizeBytes);
+      return piece.len;
     };
     const stopped = store.getRange({ ...request, signal: stop.signal }, { write, take: abort });
     await expect(stopped).rejects.toMatchObject({ code: 'interrupted' });
