@@ -5,6 +5,7 @@ import type { Limits } from '../../../src/lib/blobapi/limits.ts';
 import { startServer, type BlobServer } from '../../../src/lib/blobapi/server.ts';
 import { ask } from '../../support/http.ts';
 import { memoryData, type MemoryData } from '../../support/memory-data.ts';
+import { parseAnswers } from '../../support/raw-http.ts';
 
 const BIG = Buffer.alloc(24 * MIB, 7);
 
@@ -23,7 +24,7 @@ afterEach(async () => {
 });
 
 async function start(memoryBytes: number, limits: Partial<Limits>): Promise<void> {
-  data = memoryData({ dev: [{ big: BIG, small: Buffer.from('small') }] }, { memoryBytes });
+  data = memoryData({ dev: [{ big: BIG, small: Buffer.from('small'), other: Buffer.alloc(KIB, 9) }] }, { memoryBytes });
   server = await startServer(data, { listen: { host: '127.0.0.1', port: 0 }, limits });
 }
 
@@ -57,6 +58,22 @@ test('clients that take nothing give way when a reader waits for their memory', 
   const answer = await ask(`${server.url}/blob?ns=dev&path=small`);
   expect(answer.body.toString()).toBe('small');
   expect(broken()).toBeGreaterThan(0);
+});
+
+test('answers that wait behind another are broken off with their connection, never sent with the bytes of others', async () => {
+  await start(1 * MIB, { writeStallMsMax: 60_000, writeStallUnderPressureMsMax: 20 });
+  const client = stalledClient();
+  // Not a simple request: node:http has the connection, and queues what is answered meanwhile.
+  const waiting = 'GET /blob?ns=dev&path=big&len=1000 HTTP/1.1\r\nHost: x\r\nCookie: a\r\n\r\n';
+  client.write(waiting.repeat(12) + waiting.replace('Cookie: a', 'Connection: close'));
+  await until(() => broken() > 0);
+  for (let count = 0; count < 20; count += 1) await ask(`${server.url}/blob?ns=dev&path=other`);
+  const chunks: Buffer[] = [];
+  client.on('data', (chunk) => chunks.push(chunk));
+  await new Promise((resolve) => client.once('close', resolve).resume());
+  const { answers, isCut } = parseAnswers(Buffer.concat(chunks));
+  expect(answers.map(({ body }) => body.every((byte) => byte === 7))).toEqual(answers.map(() => true));
+  expect(isCut).toBe(true);
 });
 
 test('a client that reads slowly gets every byte', async () => {
