@@ -226,6 +226,8 @@ async function measureRebuild({ directory, pairs, row }) {
   await (await openStore(path, { disk })).store.close();
   const byFile = groupByPath(reads);
   const rebuild = () => {
+    // The one before has written its index.
+    for (const name of readdirSync(path)) if (name.startsWith('index.')) rmSync(join(path, name));
     dropPages(segments);
     return timed(async () => (await openStore(path)).store.close());
   };
