@@ -15,6 +15,7 @@ import { crc32c } from '../base/crc32c.ts';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import { writeFileDurably } from '../disk/write-durably.ts';
+import { crcAround } from '../segment/format.ts';
 import { formatSegmentName } from '../segment/names.ts';
 import { renumberSlots, SLOT_WORDS } from './record-index.ts';
 import type { SegmentSet } from './segment-set.ts';
@@ -34,8 +35,8 @@ const SLOTS_AT_ONCE = 2 ** 17;
 /** The file's bytes hold little-endian words, as the memory of nearly every machine does. */
 const usable = endianness() === 'LE';
 
-function crcAround(head: Buffer, words: Uint8Array): number {
-  return crc32c(words, crc32c(head.subarray(CRC_AT + 4), crc32c(head.subarray(0, CRC_AT))));
+function checksumOf(head: Buffer, words: Uint8Array): number {
+  return crc32c(words, crcAround(head, CRC_AT));
 }
 
 /**
@@ -74,7 +75,7 @@ export async function writeSidecar(disk: Disk, path: string, set: SegmentSet, no
   head.writeUInt32LE(slots, 28);
   head.writeUInt32LE(records, 32);
   const slotBytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
-  head.writeUInt32LE(crcAround(head, slotBytes), CRC_AT);
+  head.writeUInt32LE(checksumOf(head, slotBytes), CRC_AT);
   await writeFileDurably(disk, path, head, slotBytes);
 }
 
@@ -111,7 +112,7 @@ async function readSidecar(file: DiskFile): Promise<Sidecar | 'damaged' | 'other
   const words = new Uint32Array(slots * SLOT_WORDS);
   const slotBytes = new Uint8Array(words.buffer);
   if ((await file.read([head, slotBytes], 0)) < sizeBytes) return 'damaged';
-  if (crcAround(head, slotBytes) !== head.readUInt32LE(CRC_AT)) return 'damaged';
+  if (checksumOf(head, slotBytes) !== head.readUInt32LE(CRC_AT)) return 'damaged';
   return { head, words, count: head.readUInt32LE(32) };
 }
 

@@ -2,7 +2,14 @@
 // files has millions of records, and each as an object would take several times as much until it is sealed.
 import { crc32c } from '../base/crc32c.ts';
 import { KIB } from '../base/units.ts';
-import { encodeFooterHeader, encodeTrailer, FOOTER_CRC_AT, FOOTER_ENTRY_BYTES, type RecordEntry } from './format.ts';
+import {
+  crcAround,
+  encodeFooterHeader,
+  encodeTrailer,
+  FOOTER_CRC_AT,
+  FOOTER_ENTRY_BYTES,
+  type RecordEntry,
+} from './format.ts';
 
 const CHUNK_BYTES = 64 * KIB;
 /**
@@ -54,7 +61,7 @@ export class FooterWriter {
     const counts = { records: this.#recordCount, groups: this.#groupCount };
     const header = encodeFooterHeader({ ...place, ...counts, bodyBytes });
     const trailer = encodeTrailer(header);
-    let crc = crc32c(header.subarray(FOOTER_CRC_AT + 4), crc32c(header.subarray(0, FOOTER_CRC_AT)));
+    let crc = crcAround(header, FOOTER_CRC_AT);
     for (const piece of [...body, trailer]) crc = crc32c(piece, crc);
     header.writeUInt32LE(crc, FOOTER_CRC_AT);
     return [header, ...body, trailer];

@@ -95,7 +95,7 @@ export function headBytesOf(key: RecordKey, payloadBytes: number): number {
 }
 
 /** CRC of the bytes without the four at `at`, which hold it. */
-function crcAround(bytes: Buffer, at: number): number {
+export function crcAround(bytes: Buffer, at: number): number {
   return crc32c(bytes.subarray(at + 4), crc32c(bytes.subarray(0, at)));
 }
 

@@ -27,6 +27,22 @@ function fewestGets(granules: readonly number[], limits: { getBytesMax: number; 
   return fewest.at(-1)!;
 }
 
+/** Small files, an extent for each of them in shuffled order, and the bytes of those. */
+function shuffledFiles(count: number, bytesOf: (index: number) => Buffer, seed: number) {
+  const files = Array.from({ length: count }, (_, index) => ({
+    path: String(index).padStart(4, '0'),
+    bytes: bytesOf(index),
+    pageSizeBytes: 64 * KIB,
+  }));
+  const random = seededRandom(seed);
+  const shuffled = files
+    .map((file) => ({ file, at: random.unit() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ file }) => file);
+  const extents: Extent[] = shuffled.map(({ path, bytes }) => ({ path, off: 0, len: bytes.length }));
+  return { files, extents, expected: Buffer.concat(shuffled.map(({ bytes }) => bytes)) };
+}
+
 describe('a cold readv', () => {
   test.each([
     ['sparse', 160, 32, 0],
@@ -73,18 +89,7 @@ describe('a cold readv', () => {
   });
 
   test('of 1,000 small files sends one GET for each object, or for each stretch of a pack', async () => {
-    const files = Array.from({ length: 1000 }, (_, index) => ({
-      path: String(index).padStart(4, '0'),
-      bytes: someBytes(4000 + index, index),
-      pageSizeBytes: 64 * KIB,
-    }));
-    const random = seededRandom(3);
-    const shuffled = files
-      .map((file) => ({ file, at: random.unit() }))
-      .sort((a, b) => a.at - b.at)
-      .map(({ file }) => file);
-    const extents = shuffled.map(({ path, bytes }) => ({ path, off: 0, len: bytes.length }));
-    const expected = Buffer.concat(shuffled.map(({ bytes }) => bytes));
+    const { files, extents, expected } = shuffledFiles(1000, (index) => someBytes(4000 + index, index), 3);
     for (const [pack, gets] of [
       [false, 1000],
       [true, 1],
@@ -135,18 +140,7 @@ describe('a cold readv', () => {
   });
 
   test('of 1,500 small files in one pack, shuffled, is one GET with memory for 32 granules, and right when they are cached', async () => {
-    const files = Array.from({ length: 1500 }, (_, index) => ({
-      path: String(index).padStart(4, '0'),
-      bytes: someBytes(1 * KIB, index),
-      pageSizeBytes: 64 * KIB,
-    }));
-    const random = seededRandom(7);
-    const shuffled = files
-      .map((file) => ({ file, at: random.unit() }))
-      .sort((a, b) => a.at - b.at)
-      .map(({ file }) => file);
-    const extents = shuffled.map(({ path, bytes }) => ({ path, off: 0, len: bytes.length }));
-    const expected = Buffer.concat(shuffled.map(({ bytes }) => bytes));
+    const { files, extents, expected } = shuffledFiles(1500, (index) => someBytes(1 * KIB, index), 7);
     const { store, cache, memory, reader } = readBench({ memoryBytes: 4 * MIB });
     const version = await publishBytes(store, files, { pack: true });
     let inUseBytesMax = 0;
