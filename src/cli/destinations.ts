@@ -23,6 +23,12 @@ export async function placeFiles(
   return selected.map(({ entry, relativePath }) => ({ entry, file: join(destination, relativePath) }));
 }
 
+/** A lone dash is stdout to other tools. */
+export function refuseStdout(ns: string, destination: string): void {
+  if (destination !== '-') return;
+  throw new SeekfsError('usage', `get writes files: "cat ${ns} PATH" writes to stdout, and ./- is a file of that name`);
+}
+
 /** `get NS big.bin` would fetch everything into a directory of that name, which nobody means. */
 export async function refuseFileName(version: PinnedVersion, destination: string): Promise<void> {
   if (!(await findFile(version, destination))) return;

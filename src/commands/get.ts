@@ -1,7 +1,7 @@
 // `seekfs get`: files of a version to local files.
 import { SeekfsCommand } from '../cli/base-command.ts';
 import { destinationArg, nsArg, pathsArg } from '../cli/arguments.ts';
-import { placeFiles, refuseFileName } from '../cli/destinations.ts';
+import { placeFiles, refuseFileName, refuseStdout } from '../cli/destinations.ts';
 import { requireChecksumsFlag } from '../cli/flags.ts';
 import { bytesForPeople, plural } from '../cli/tables.ts';
 import { getFiles } from '../lib/maintain/get.ts';
@@ -26,6 +26,7 @@ there with the right bytes are not fetched again; what an interrupted run left i
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Get);
     const { paths: names = [], destination } = args;
+    refuseStdout(args.ns, destination);
     await this.work(flags, async ({ seekfs, pin, signal, progress, say, document }) => {
       const version = await pin(args.ns);
       if (names.length === 0) await refuseFileName(version, destination);

@@ -46,6 +46,9 @@ describe('the command line', () => {
     ['versions to keep of a cache', ['gc', 'dev', '--keep', '1'], /--remote/],
     ['global flag before an unknown command', ['--stats', 'nope'], /command nope not found/],
     ['nothing to put', ['put', 'dev'], /missing 1 required arg: sources files or directories/],
+    ['stdin to put', ['put', 'dev', '-'], /put reads files, not stdin/],
+    ['a source without a name', ['put', 'dev', ''], /a source is empty/],
+    ['stdout to get into', ['get', 'dev', 'warm.bin', '-'], /"cat dev PATH" writes to stdout/],
     ['page size that is no power of two', ['put', 'dev', 'warm.bin', '--page-size', '100KiB'], /page size/],
     ['namespace with a slash', ['ls', 'a/b'], /no name of a namespace/],
     ['namespace that climbs', ['put', '..', 'warm.bin'], /no name of a namespace/],
@@ -66,7 +69,12 @@ describe('the command line', () => {
 
 describe('names that are not there', () => {
   test.each([
-    ['namespace', ['cat', 'nope', 'warm.bin'], 'namespace_not_found', /namespace nope has no HEAD/],
+    [
+      'namespace',
+      ['cat', 'nope', 'warm.bin'],
+      'namespace_not_found',
+      /namespace nope has no HEAD in file:.*; "put" and "manifest gen" publish/,
+    ],
     ['namespace to remove from', ['rm', 'nope', 'x'], 'namespace_not_found', /namespace nope has no HEAD/],
     ['path', ['cat', 'dev', 'cold.bin'], 'path_not_found', /version 1 of dev has no file cold\.bin/],
     ['path of an extent', ['readv', 'dev', 'warm.bin:0:1', 'cold.bin:0:1'], 'path_not_found', /cold\.bin/],
@@ -76,7 +84,7 @@ describe('names that are not there', () => {
     ['version to roll back to', ['manifest', 'rollback', 'dev', '7'], 'version_not_found', /no version 7/],
     ['version to pin', ['pin', 'dev', 'x', '7'], 'version_not_found', /no version 7/],
     ['pin', ['unpin', 'dev', 'gold'], 'object_not_found', /namespace dev has no pin gold/],
-    ['source', ['put', 'dev', 'cold.bin'], 'file_not_found', /cold\.bin/],
+    ['source', ['put', 'dev', 'cold.bin'], 'file_not_found', /cold\.bin: no such file or directory/],
     ['object to publish', ['manifest', 'gen', 'dev', 'cold.bin'], 'object_not_found', /cold\.bin/],
     ['configuration file', ['ls', 'dev', '--config', 'none.toml'], 'file_not_found', /none\.toml, named by --config/],
   ] as const)('a %s', async (_, args, code, says) => {
@@ -95,7 +103,7 @@ describe.skipIf(!existsSync('/dev/full'))('a stdout that takes no more', () => {
     const full = await open('/dev/full', 'w');
     try {
       const { status, stderr } = await cli.run(args, { stdout: full.fd });
-      const message = 'cannot write to stdout: ENOSPC';
+      const message = 'cannot write to stdout: no space left on device (ENOSPC)';
       const line = args.includes('--json')
         ? JSON.stringify({ error: { code: 'disk_full', message, details: {} } })
         : `error: ${message}`;

@@ -1,5 +1,6 @@
 // Where `get` puts files, and files without checksums on their way through every reading command.
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { lstat, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -41,6 +42,28 @@ describe('get', () => {
     });
     await cli.succeed(['get', 'dev', './a.bin']);
     expect(await readdir(join(cli.work, 'a.bin'))).toEqual(['a.bin', 'images']);
+  });
+});
+
+describe('a place that is taken', () => {
+  test.each([
+    ['a pipe', 'pipe', /pipe: it is no regular file/],
+    ['a link to a device', 'null', /null: it is no regular file/],
+    ['a directory', 'taken/a.bin', /a\.bin: it is a directory/],
+  ])('by %s is left as it is', async (_, place, says) => {
+    const other = await Cli.create();
+    await mkdir(join(other.work, 'taken/a.bin'), { recursive: true });
+    await symlink('/dev/null', join(other.work, 'null'));
+    execFileSync('mkfifo', [join(other.work, 'pipe')]);
+    const kind = async () => (await lstat(join(other.work, place))).mode;
+    const before = await kind();
+    const args = ['get', 'dev', 'a.bin', place.replace('a.bin', ''), '--store', `file://${cli.storePath}`];
+    for (const output of [[], ['--json']]) {
+      const { status, stdout, stderr } = await other.run([...args, ...output]);
+      expect(status, stderr).toBe(2);
+      expect(stdout.toString() + stderr).toMatch(says);
+    }
+    expect(await kind()).toBe(before);
   });
 });
 

@@ -53,6 +53,40 @@ describe('stores that do not answer as they should', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
+  test('an endpoint that does not speak TLS', async () => {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined).resume();
+      socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
+    });
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const env = environment(`https://127.0.0.1:${port}`, 'secret-of-mine');
+    const says = /it may speak plain HTTP: then its URL begins with http:\/\//;
+    for (const engine of ['sdk', 'undici']) {
+      const expected = { status: 15, code: 'store_unavailable', says };
+      const args = ['cat', 'dev', 'warm.bin', '--store', 's3://b'];
+      await expectFailure(cli, args, expected, { env: { ...env, SEEKFS_S3_ENGINE: engine } });
+    }
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  test('a proxy that nobody listens on is named, without its password', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+    const proxy = `127.0.0.2:${(server.address() as AddressInfo).port}`;
+    for (const engine of ['sdk', 'undici']) {
+      const env = {
+        ...environment('http://store.invalid', 'secret-of-mine'),
+        HTTP_PROXY: `http://me:password@${proxy}`,
+        SEEKFS_S3_ENGINE: engine,
+      };
+      const says = new RegExp(`http://store\\.invalid failed with ECONNREFUSED; .*check the proxy http://${proxy}`);
+      const args = ['cat', 'dev', 'warm.bin', '--store', 's3://b'];
+      await expectFailure(cli, args, { status: 15, code: 'store_unavailable', says }, { env });
+    }
+    await new Promise((resolve) => server.close(resolve));
+  });
+
   test.skipIf(!peer)('wrong credentials, which are not repeated', async () => {
     const env = environment(peer!.endpoint, 'wrong-secret');
     const args = ['cat', 'dev', 'warm.bin', '--store', `s3://${await freshBucket(peer!, 'cli')}`];

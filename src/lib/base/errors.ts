@@ -1,5 +1,6 @@
 // The one error class of seekfs and the closed table of its codes: what each means to a shell (exit status), to an
 // HTTP client (status) and to the retry loop. docs/errors.md lists exactly these rows; a test holds the two together.
+import { getSystemErrorMap } from 'node:util';
 
 interface ErrorRow {
   readonly exitStatus: number;
@@ -124,6 +125,15 @@ export function wrapSystemError(error: unknown, doing: string): SeekfsError {
   if (error instanceof SeekfsError) return error;
   const errno = systemErrorCode(error);
   const code = (errno === undefined ? undefined : SYSTEM_ERROR_CODES[errno]) ?? 'unexpected';
-  const reason = errno ?? (error instanceof Error ? error.message : String(error));
+  const reason = errno === undefined ? messageOf(error) : systemErrorWords(error, errno);
   return new SeekfsError(code, `cannot ${doing}: ${reason}`, { cause: error });
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** "no such file or directory (ENOENT)"; the name alone where the system has no words for it. */
+function systemErrorWords(error: unknown, errno: string): string {
+  const number = error instanceof Error && 'errno' in error ? Number(error.errno) : Number.NaN;
+  const words = getSystemErrorMap().get(number)?.[1];
+  return words === undefined ? errno : `${words} (${errno})`;
 }

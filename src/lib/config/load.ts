@@ -113,11 +113,16 @@ function userDirectory(options: LoadOptions, variable: string, fallback: string,
   return join(options.env[variable] || join(options.homeDirectory, fallback), 'seekfs', name);
 }
 
+/** Stores other than AWS's allow more than AWS; none of them allows what a URL is made of. */
+const BUCKET = /^[^/?#@\s]+$/;
+
 function storeTarget(settings: Settings, options: LoadOptions): StoreTarget {
   const url = settings.given('store.url');
   if (url === undefined) {
     if (settings.isTableGiven('s3')) {
-      return { kind: 's3', bucket: settings.get('s3.bucket')!, s3: s3Config(settings, options) };
+      const bucket = settings.get('s3.bucket')!;
+      if (!BUCKET.test(bucket)) throw settings.invalid('s3.bucket', `must be a name alone, not "${bucket}"`);
+      return { kind: 's3', bucket, s3: s3Config(settings, options) };
     }
     return { kind: 'directory', rootPath: userDirectory(options, 'XDG_DATA_HOME', '.local/share', 'store') };
   }

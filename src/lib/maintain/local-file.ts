@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { open, rename, stat, utimes, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crc32c } from '../base/crc32c.ts';
-import { throwIfAborted } from '../base/errors.ts';
+import { SeekfsError, throwIfAborted } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
 import type { FileEntry } from '../manifest/types.ts';
 
@@ -26,10 +26,17 @@ export function partialPath(entry: FileEntry, file: string): string {
   return join(dirname(file), `.${name}${identity.slice(0, 16)}.seekfs-part`);
 }
 
-/** Is the whole file there, by its checksums? */
+/**
+ * Is the whole file there, by its checksums?
+ * @throws usage where the place is taken by what must not be replaced: a directory, a device, a pipe, or a link to one
+ */
 export async function isPresent(entry: FileEntry, file: string, signal: AbortSignal): Promise<boolean> {
   const found = await stat(file).catch(() => undefined);
-  if (!found?.isFile() || found.size !== entry.sizeBytes) return false;
+  if (found && !found.isFile()) {
+    const kind = found.isDirectory() ? 'a directory' : 'no regular file';
+    throw new SeekfsError('usage', `cannot write ${file}: it is ${kind}; remove it, or take another destination`);
+  }
+  if (found?.size !== entry.sizeBytes) return false;
   const handle = await open(file, 'r').catch(() => undefined);
   if (!handle) return false;
   try {

@@ -39,8 +39,12 @@ export function encodeHead(pointer: HeadPointer): string {
   return `v-${pointer.version}\n${pointer.digest === undefined ? '' : `${pointer.digest}\n`}`;
 }
 
-export function namespaceNotFound(ns: string): SeekfsError {
-  return new SeekfsError('namespace_not_found', `namespace ${ns} has no HEAD: nothing was published in it`);
+export function namespaceNotFound(ns: string, store: ObjectStore): SeekfsError {
+  return new SeekfsError(
+    'namespace_not_found',
+    `namespace ${ns} has no HEAD in ${store.url}: nothing was published in it; "put" and "manifest gen" publish`,
+    { details: { ns } },
+  );
 }
 
 /** HEAD as it is now (one meta GET), or undefined where nothing was published. */

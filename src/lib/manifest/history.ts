@@ -100,7 +100,7 @@ export function rollback(
     ns,
     signal,
     plan: async (base) => {
-      if (!base) throw namespaceNotFound(ns);
+      if (!base) throw namespaceNotFound(ns, deps.store);
       // Under the intent: gc removes no object of a version that is there now.
       const target = await openStoredVersion(deps, ns, { version }, signal);
       try {

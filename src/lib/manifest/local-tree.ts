@@ -31,9 +31,11 @@ export async function* walkSources(
   options: { ns: string; sources: readonly string[]; prefix: string },
 ): AsyncGenerator<LocalFile | LocalSkip> {
   for (const source of options.sources) {
+    if (source === '') throw new SeekfsError('usage', 'a source is empty');
     const isContents = /[/\\]$/.test(source) || ['.', '..'].includes(basename(source));
     const sourcePath = source.length > 1 ? source.replace(/\/+$/, '') || '/' : source;
     const stat = await statFollowing(disk, sourcePath).catch((error: unknown) => {
+      if (source === '-' && systemErrorCode(error) === 'ENOENT') throw noStdin();
       throw wrapSystemError(error, `read ${source}`);
     });
     if (isContents && stat.kind !== 'directory') {
@@ -42,6 +44,14 @@ export async function* walkSources(
     const name = isContents ? '' : basename(sourcePath);
     yield* walk(disk, options.ns, { sourcePath, path: joinPath(options.prefix, name), stat });
   }
+}
+
+/** The key is the hash of the bytes, and what is read once cannot be sent again. */
+function noStdin(): SeekfsError {
+  return new SeekfsError(
+    'usage',
+    'put reads files, not stdin: write the bytes to a file first, its name is their path',
+  );
 }
 
 async function statFollowing(disk: Disk, path: string): Promise<DiskStat> {
@@ -53,6 +63,11 @@ async function statFollowing(disk: Disk, path: string): Promise<DiskStat> {
   } finally {
     await target.close();
   }
+}
+
+/** For messages: a path may be too long for anybody to read. */
+function shortened(path: string): string {
+  return path.length <= 200 ? path : `${path.slice(0, 80)}…${path.slice(-80)}`;
 }
 
 function joinPath(prefix: string, name: string): string {
@@ -69,7 +84,12 @@ async function* walk(
   const { sourcePath, path, stat } = at;
   if (stat.kind === 'file') {
     const fault = newPathFault(ns, path);
-    if (fault) throw new SeekfsError('usage', `${sourcePath} cannot be put as ${JSON.stringify(path)}: ${fault}`);
+    if (fault) {
+      throw new SeekfsError(
+        'usage',
+        `${shortened(sourcePath)} cannot be put as ${JSON.stringify(shortened(path))}: ${fault}; rename it`,
+      );
+    }
     yield { kind: 'file', sourcePath, path, stat };
   } else if (stat.kind === 'directory') {
     const names = await disk.list(sourcePath).catch((error: unknown) => {

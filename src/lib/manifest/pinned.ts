@@ -40,7 +40,7 @@ export async function pinVersion(
   if (selector.kind === 'version') return openVersion(deps, ns, selector, options.signal);
   for (let missing: number | undefined; ;) {
     const head = await readHead(deps.store, ns, options.signal);
-    if (!head) throw namespaceNotFound(ns);
+    if (!head) throw namespaceNotFound(ns, deps.store);
     try {
       return await openVersion(deps, ns, head, options.signal);
     } catch (error) {

@@ -178,7 +178,7 @@ async function planRemoval(deps: PinDeps & IntentDeps, options: RemoteGcOptions,
   const graceMs = options.graceMs ?? GC_GRACE_MS_DEFAULT;
   const isRecent = (object: ObjectListing): boolean => object.modifiedAtMs > nowMs - graceMs;
   const head = await readHead(deps.store, ns, signal);
-  if (!head) throw namespaceNotFound(ns);
+  if (!head) throw namespaceNotFound(ns, deps.store);
   const pinned = new Set((await listPins(deps, ns, { signal })).map((pin) => pin.version));
   const { manifests, indexes } = await listVersions(deps.store, ns, signal);
   const { kept, young, removed } = chooseVersions(manifests, {

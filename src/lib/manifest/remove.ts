@@ -20,7 +20,7 @@ export async function removeFiles(
     ns,
     signal,
     plan: async (base) => {
-      if (!base) throw namespaceNotFound(ns);
+      if (!base) throw namespaceNotFound(ns, deps.store);
       const removals: string[] = [];
       for (const path of paths) {
         if (path.endsWith('/')) {

@@ -10,6 +10,8 @@ export interface S3Context {
   readonly bucket: string;
   /** The store's address, for messages. */
   readonly endpoint: string;
+  /** That of the proxy before it. */
+  readonly proxy?: string | undefined;
   /** The condition that the request carried. */
   readonly condition?:
     { readonly kind: 'read' | 'match'; readonly etag: string } | { readonly kind: 'absent' } | undefined;
@@ -131,10 +133,19 @@ function refusedTunnel(error: unknown): string | undefined {
   return undefined;
 }
 
+/** The other side does not speak TLS at all. */
+const NOT_TLS = new Set(['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG']);
+
 function tlsAdvice(code: string): string {
+  if (NOT_TLS.has(code)) return '; it may speak plain HTTP: then its URL begins with http://';
   return code === 'ERR_TLS_CERT_ALTNAME_INVALID'
     ? '; its certificate is for another name: check "endpoint" and "force_path_style" of [s3]'
     : '; trust its certificate with the key "ca_file" of [s3]';
+}
+
+function reachAdvice({ proxy }: S3Context): string {
+  const past = proxy === undefined ? '' : `, check the proxy ${proxy} before it`;
+  return `; check that it is the right endpoint, and runs${past}`;
 }
 
 /** A request that got no answer, or whose answer broke off. */
@@ -145,7 +156,7 @@ export function networkError(error: unknown, context: S3Context): SeekfsError {
   const code = failureCode(error);
   const what = context.key === undefined ? `bucket "${context.bucket}"` : `object "${context.key}"`;
   const tls = TLS_FAILURE.test(code);
-  const advice = tls ? tlsAdvice(code) : UNREACHABLE.has(code) ? '; check that it is the right endpoint, and runs' : '';
+  const advice = tls ? tlsAdvice(code) : UNREACHABLE.has(code) ? reachAdvice(context) : '';
   return new SeekfsError(
     'store_unavailable',
     `cannot ${context.doing} ${what}: ${context.endpoint} failed with ${clean(code)}${advice}`,

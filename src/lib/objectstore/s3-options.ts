@@ -41,6 +41,15 @@ export function s3Url(options: S3Options): string {
 /** Where requests go, for messages: no credentials in it. */
 export function endpointName(options: S3Options): string {
   if (options.endpoint === undefined) return `AWS S3 in ${options.region}`;
-  const { protocol, host } = new URL(options.endpoint);
+  return withoutUser(options.endpoint);
+}
+
+/** The proxy on the way there, likewise. */
+export function proxyName({ proxy }: S3Options): string | undefined {
+  return proxy === undefined ? undefined : withoutUser(proxy);
+}
+
+function withoutUser(url: string): string {
+  const { protocol, host } = new URL(url);
   return `${protocol}//${host}`;
 }

@@ -23,7 +23,7 @@ import type { RequestCounter } from './request-counter.ts';
 import type { RetryPolicy } from './retry-policy.ts';
 import { createS3Client, type LoadedClient } from './s3-client.ts';
 import type { S3Context } from './s3-errors.ts';
-import { DEFAULT_TIMEOUTS, endpointName, s3Url, type S3Options, type S3Timeouts } from './s3-options.ts';
+import { DEFAULT_TIMEOUTS, endpointName, proxyName, s3Url, type S3Options, type S3Timeouts } from './s3-options.ts';
 import {
   EncodedAnswer,
   ExactLength,
@@ -236,7 +236,7 @@ export class SdkObjectStore implements ObjectStore {
   }
 
   #context(doing: string, key: string | undefined): S3Context {
-    return { doing, key, bucket: this.#s3.bucket, endpoint: this.#endpoint };
+    return { doing, key, bucket: this.#s3.bucket, endpoint: this.#endpoint, proxy: proxyName(this.#s3) };
   }
 
   async #attempt<T>(

@@ -11,7 +11,7 @@ import type { GetRangeRequest, GetWholeRequest, ObjectHead, RangeSink, WholeObje
 import { PresignedRequests, type SignedRequest } from './presigned-requests.ts';
 import type { RequestCounter } from './request-counter.ts';
 import type { S3Context } from './s3-errors.ts';
-import { endpointName, type S3Options } from './s3-options.ts';
+import { endpointName, proxyName, type S3Options } from './s3-options.ts';
 import { checkNotEncoded, checkRangeAnswer, checkWholeAnswer } from './s3-response.ts';
 import { sdkError } from './sdk-errors.ts';
 import type { SdkObjectStore } from './sdk.ts';
@@ -108,7 +108,7 @@ export class UndiciObjectStore extends ForwardingObjectStore {
   }
 
   #context(doing: string, key: string): S3Context {
-    return { doing, key, bucket: this.#s3.bucket, endpoint: endpointName(this.#s3) };
+    return { doing, key, bucket: this.#s3.bucket, endpoint: endpointName(this.#s3), proxy: proxyName(this.#s3) };
   }
 
   async #send(

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import {
   abortError,
@@ -92,6 +93,11 @@ describe('wrapSystemError', () => {
   ] as const satisfies readonly (readonly [string, ErrorCode])[])('%s is %s', (errno, code) => {
     const wrapped = wrapSystemError(system(errno), 'read /a');
     expect([wrapped.code, wrapped.message]).toEqual([code, `cannot read /a: ${errno}`]);
+  });
+
+  test('says what the system calls it, where the system gave its number', async () => {
+    const error: unknown = await stat('/nothing/here').catch((thrown: unknown) => thrown);
+    expect(wrapSystemError(error, 'read x').message).toBe('cannot read x: no such file or directory (ENOENT)');
   });
 
   test('leaves our own errors as they are, and names what else was thrown', () => {

@@ -219,6 +219,7 @@ describe('what is wrong is named with key and line', () => {
     ['listen', '[api]\nlisten = "7070"', 'seekfs.toml:2: api.listen must be host:port or [ipv6]:port'],
     ['half a key pair', '[s3]\naccess_key_id = "a"', 'seekfs.toml:2: s3.access_key_id needs s3.secret_access_key'],
     ['endpoint', '[s3]\nendpoint = "localhost:9000"', 'seekfs.toml:2: s3.endpoint must be http://host:port'],
+    ['bucket', '[s3]\nbucket = "s3://b"', 'seekfs.toml:2: s3.bucket must be a name alone, not "s3://b"'],
     ['store', '[store]\nurl = "ftp://x"', 'seekfs.toml:2: store.url must be file:///directory or s3://bucket'],
     ['alias beside key', '[cache]\npage_size_mib = 8\nslab_size_mib = 4', 'seekfs.toml:3: cache.slab_size_mib sets'],
     ['syntax', '[cache]\npolicy = lru', 'seekfs.toml:2: not valid TOML'],
