@@ -1,13 +1,12 @@
 // `npm run bench:compare` as a process: what it calls worse, and how it says so to a shell.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'seekfs-compare-'));
-afterAll(() => rmSync(directory, { recursive: true }));
+const directory = await temporaryDirectory('seekfs-compare');
 
 interface Row {
   readonly name: string;

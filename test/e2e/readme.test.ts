@@ -1,26 +1,24 @@
 // The README's shell blocks, run as they stand, as a new user would: in an empty directory with an empty home, on the
 // embedded store and on an S3 server. Only what names a machine (port, endpoint, bucket, keys) is put in.
 import { execFile, spawn, type ChildProcessByStdio } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { freshBucket, s3Peer } from '../support/peers.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const peer = await s3Peer();
 let directory: string;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'seekfs-readme-'));
+  directory = await temporaryDirectory('seekfs-readme');
   await mkdir(join(directory, 'bin'));
   await command('seekfs', `"${process.execPath}" "${join(root, 'bin/run.js')}"`);
 });
-
-afterAll(() => rm(directory, { recursive: true, force: true }));
 
 /** Puts a command on the PATH of the shells. */
 async function command(name: string, start: string): Promise<void> {

@@ -1,14 +1,14 @@
 // Crowds of clients that want nothing good: connections that stand half-open, and clients that go away in the middle. A
 // good client is served all the while, and what the others held comes back, as /proc and /metrics count it.
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MIB } from '../../src/lib/base/units.ts';
 import { ask } from '../support/http.ts';
 import { metricOf, seekfs, startServe, until, type ServeProcess } from '../support/serve-process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const BYTES = randomBytes(24 * MIB);
 const CONNECTIONS = 10_000;
@@ -19,14 +19,13 @@ let directory: string;
 let serve: ServeProcess;
 
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'seekfs-crowd-'));
+  directory = await temporaryDirectory('seekfs-crowd');
   await writeFile(join(directory, 'a.bin'), BYTES);
   await seekfs(directory, 'put', 'dev', 'a.bin');
 });
 
 afterEach(async () => {
   expect(await serve.stop()).toBe(0);
-  await rm(directory, { recursive: true, force: true });
 });
 
 const descriptors = async (): Promise<number> => (await readdir(`/proc/${serve.child.pid}/fd`)).length;

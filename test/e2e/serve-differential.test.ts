@@ -1,8 +1,7 @@
 // Random requests over two workers against a reference that reads the source files: status and bytes agree, always.
 import { createHash } from 'node:crypto';
-import { rm, mkdtemp, writeFile, mkdir } from 'node:fs/promises';
+import { writeFile, mkdir } from 'node:fs/promises';
 import { Agent } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { seededRandom, type Random } from '../../src/lib/base/random.ts';
@@ -11,6 +10,7 @@ import { decodeFrameHead, FRAME_HEAD_BYTES, FRAMES_CONTENT_TYPE } from '../../sr
 import { ask, type Answer } from '../support/http.ts';
 import { askedSeed } from '../support/seed.ts';
 import { seekfs, startServe, type ServeProcess } from '../support/serve-process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 /** Each round is a test with a time limit of its own: a slow machine needs longer for all, and must not fail for it. */
 const ROUNDS = 20;
@@ -24,7 +24,7 @@ let directory: string;
 let serve: ServeProcess;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'seekfs-differential-'));
+  directory = await temporaryDirectory('seekfs-differential');
   const random = seededRandom(SEED);
   const source = join(directory, 'src');
   await mkdir(source);
@@ -48,7 +48,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await serve?.stop();
-  await rm(directory, { recursive: true, force: true });
 });
 
 interface Case {

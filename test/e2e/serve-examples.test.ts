@@ -1,8 +1,7 @@
 // The examples of docs/operations.md name only what exists: flags, environment variables, endpoints, metrics.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -10,6 +9,7 @@ import Serve from '../../src/commands/serve.ts';
 import { METRIC_TABLE } from '../../src/lib/base/metrics.ts';
 import { ENDPOINTS } from '../../src/lib/blobapi/endpoints.ts';
 import { SETTINGS } from '../../src/lib/config/schema.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const read = (name: string): string => readFileSync(new URL(`../../docs/examples/${name}`, import.meta.url), 'utf8');
 
@@ -37,19 +37,15 @@ const SYSTEMD_ANALYZE = '/usr/bin/systemd-analyze';
 if (!existsSync(SYSTEMD_ANALYZE)) process.stderr.write('skipped: systemd-analyze is not installed\n');
 
 test.skipIf(!existsSync(SYSTEMD_ANALYZE))('systemd takes the unit, and would not take a misspelt one', async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'seekfs-unit-'));
+  const directory = await temporaryDirectory('seekfs-unit');
   const findings = async (unit: string): Promise<string> => {
     const file = join(directory, 'seekfs.service');
     await writeFile(file, unit);
     return execFileSync('/bin/sh', ['-c', `${SYSTEMD_ANALYZE} verify ${file} 2>&1 || true`], { encoding: 'utf8' });
   };
-  try {
-    const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
-    const unit = read('seekfs.service').replace('/usr/bin/env seekfs', `${process.execPath} ${program}`);
-    expect(unit).toContain(program);
-    expect(await findings(unit)).toBe('');
-    expect(await findings(unit.replace('KillMode=mixed', 'KillMode=mix'))).toMatch(/kill ?mode/i);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
+  const unit = read('seekfs.service').replace('/usr/bin/env seekfs', `${process.execPath} ${program}`);
+  expect(unit).toContain(program);
+  expect(await findings(unit)).toBe('');
+  expect(await findings(unit.replace('KillMode=mixed', 'KillMode=mix'))).toMatch(/kill ?mode/i);
 });

@@ -1,13 +1,13 @@
 // Two workers on one cache: what one fetched or was told about serves the other, and one that stands still stops nobody.
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { KIB, MIB } from '../../src/lib/base/units.ts';
 import { ask, type Answer, type Ask } from '../support/http.ts';
 import { metricOf, seekfs, startServe, until, type ServeProcess } from '../support/serve-process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const BYTES = randomBytes(8 * MIB);
 const PAGE_BYTES = MIB;
@@ -17,7 +17,7 @@ let serve: ServeProcess;
 let agents: Agent[] = [];
 
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'seekfs-workers-'));
+  directory = await temporaryDirectory('seekfs-workers');
   await writeFile(join(directory, 'a.bin'), BYTES);
   await seekfs(directory, 'put', 'dev', 'a.bin', '--page-size', '1MiB');
   serve = await startServe(directory, '--workers', '2');
@@ -27,7 +27,6 @@ afterEach(async () => {
   for (const agent of agents) agent.destroy();
   agents = [];
   expect(await serve.stop()).toBe(0);
-  await rm(directory, { recursive: true, force: true });
 });
 
 type Worker = (target: string, options?: Ask) => Promise<Answer>;

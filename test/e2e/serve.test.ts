@@ -1,21 +1,21 @@
 // `seekfs serve` as people run it: what it says, its workers, its signals, under load.
 import { randomBytes } from 'node:crypto';
-import { rm, mkdtemp, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/lib/base/random.ts';
 import { KIB } from '../../src/lib/base/units.ts';
 import { ask } from '../support/http.ts';
 import { seekfs, startServe, until, type ServeProcess } from '../support/serve-process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const BYTES = randomBytes(3_000_000);
 let directory: string;
 let serve: ServeProcess | undefined;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'seekfs-serve-'));
+  directory = await temporaryDirectory('seekfs-serve');
   await writeFile(join(directory, 'a.bin'), BYTES);
   await seekfs(directory, 'put', 'dev', 'a.bin');
 });
@@ -23,8 +23,6 @@ beforeAll(async () => {
 afterEach(async () => {
   await serve?.stop();
 });
-
-afterAll(() => rm(directory, { recursive: true, force: true }));
 
 interface Load {
   readonly good: () => number;

@@ -1,7 +1,6 @@
 // The status page in a real browser: it shows what the server did, live, in light and dark, and fits a phone.
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium, type BrowserContext, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,6 +8,7 @@ import { seededRandom } from '../../src/lib/base/random.ts';
 import { MIB } from '../../src/lib/base/units.ts';
 import { ask } from '../support/http.ts';
 import { seekfs, startServe, type ServeProcess } from '../support/serve-process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
 const isThere = existsSync(CHROMIUM);
@@ -29,7 +29,7 @@ let browser: BrowserContext;
 
 beforeAll(async () => {
   if (!isThere) return;
-  directory = await mkdtemp(join(tmpdir(), 'seekfs-status-'));
+  directory = await temporaryDirectory('seekfs-status');
   await writeFile(join(directory, 'warm.bin'), seededRandom(1).bytes(6 * MIB));
   await writeFile(join(directory, 'tokens'), `${TOKEN} *\n`);
   const hostile = 'a <img src=x onerror="document.title=1"> name.bin';
@@ -53,7 +53,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close();
   await serve?.stop();
-  if (isThere) await rm(directory, { recursive: true, force: true });
 });
 
 /** Opens the page; `problems` collects what the browser complained about. */

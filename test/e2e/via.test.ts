@@ -1,7 +1,6 @@
 // `--via`: reading commands through a running `serve` say and write exactly what they do without it.
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile, mkdir } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -9,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { seededRandom } from '../../src/lib/base/random.ts';
 import { KIB } from '../../src/lib/base/units.ts';
 import { seekfs, startServe, type ServeProcess } from '../support/serve-process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -16,7 +16,7 @@ let directory: string;
 let serve: ServeProcess;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'seekfs-via-'));
+  directory = await temporaryDirectory('seekfs-via');
   await mkdir(join(directory, 'set'));
   await writeFile(join(directory, 'set/big.bin'), seededRandom(5).bytes(700 * KIB));
   await writeFile(join(directory, 'set/a +&%.txt'), 'small');
@@ -29,7 +29,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await serve?.stop();
-  await rm(directory, { recursive: true, force: true });
 });
 
 test.each([

@@ -1,14 +1,11 @@
 // What the composition root makes of the keys that are about fetching: what reaches the store.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { systemClock } from '../../src/lib/base/clock.ts';
-import { Metrics } from '../../src/lib/base/metrics.ts';
-import { seededRandom } from '../../src/lib/base/random.ts';
 import { GIB, KIB, MIB } from '../../src/lib/base/units.ts';
 import { loadConfig } from '../../src/lib/config/load.ts';
-import { createS3Store } from '../../src/lib/objectstore/s3-store.ts';
 import { openSeekfs, type Seekfs } from '../../src/lib/open.ts';
 import { collect, publishBytes, someBytes } from '../support/data-set.ts';
 import { FaultyS3 } from '../support/faulty-s3.ts';
+import { openS3Store } from '../support/s3-store.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const bytes = someBytes(4 * MIB);
@@ -17,17 +14,7 @@ let seekfs: Seekfs;
 
 beforeEach(async () => {
   server = await new FaultyS3().listen();
-  const store = createS3Store(
-    {
-      s3: server.options(),
-      engine: 'sdk',
-      getBudgetPerSec: Infinity,
-      maxInflightGets: 8,
-      retryMaxAttempts: 1,
-      retryInitialBackoffMs: 1,
-    },
-    { metrics: new Metrics(), clock: systemClock, random: seededRandom(1) },
-  );
+  const store = openS3Store(server.options());
   await publishBytes(store, [{ path: 'a', bytes, pageSizeBytes: 4 * MIB }]);
   await store.close();
   server.log.length = 0;

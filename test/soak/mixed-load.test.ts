@@ -15,10 +15,10 @@ import { L1 } from '../../src/lib/cache/l1.ts';
 import { createPageCache } from '../../src/lib/cache/layered-cache.ts';
 import { openSegmentStore } from '../../src/lib/cache/open-segment-store.ts';
 import { nodeDisk } from '../../src/lib/disk/node-disk.ts';
-import { createS3Store } from '../../src/lib/objectstore/s3-store.ts';
 import { createReader } from '../../src/lib/read/open-reader.ts';
 import { publishBytes, someBytes } from '../support/data-set.ts';
 import { FaultyS3, type Fault } from '../support/faulty-s3.ts';
+import { openS3Store } from '../support/s3-store.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { askedSeed } from '../support/seed.ts';
 
@@ -67,19 +67,15 @@ test('mixed load with faults neither grows nor stalls', async () => {
   const server = await new FaultyS3().listen();
   const [metrics, memory] = [new Metrics(), new MemoryGovernor({ limitBytes: MEMORY_BYTES })];
   const common = { memory, metrics, log: silentLogger, clock: systemClock };
-  const store = createS3Store(
-    {
-      s3: server.options({ timeouts: { connectMs: 1000, firstByteMs: 1000, stallMs: 1000 } }),
-      engine: 'undici',
-      getBudgetPerSec: 500,
-      getBudgetBytesPerSec: 200 * MIB,
-      maxInflightGets: 32,
-      hedgeSlowGets: true,
-      retryMaxAttempts: 3,
-      retryInitialBackoffMs: 10,
-    },
-    { metrics, clock: systemClock, random: systemRandom },
-  );
+  const store = openS3Store(server.options({ timeouts: { connectMs: 1000, firstByteMs: 1000, stallMs: 1000 } }), {
+    metrics,
+    engine: 'undici',
+    getBudgetPerSec: 500,
+    getBudgetBytesPerSec: 200 * MIB,
+    maxInflightGets: 32,
+    hedgeSlowGets: true,
+    retryInitialBackoffMs: 10,
+  });
   const bytes = Array.from({ length: FILES }, (_, index) => someBytes(FILE_BYTES, index));
   const files = bytes.map((each, index) => ({ path: `f${index}`, bytes: each, pageSizeBytes: MIB }));
   const version = await publishBytes(store, files);

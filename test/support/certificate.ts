@@ -1,4 +1,4 @@
-// A self-signed certificate for tests of HTTPS, made by openssl.
+// Self-signed certificates for tests of HTTPS, made by openssl.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -5,18 +5,22 @@ import { once } from 'node:events';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
 import { seededRandom, type Random } from '../../src/lib/base/random.ts';
 import { checkSegmentStore } from '../../src/lib/cache/check.ts';
 import { nodeDisk } from '../../src/lib/disk/node-disk.ts';
-import { statsOf, type Cli } from './cli.ts';
+import { Cli, statsOf } from './cli.ts';
+import { askedSeed } from './seed.ts';
 
-export interface CommandKills {
+interface CommandKills {
   readonly kills: number;
   /** Kills that left something: files that were not there before, and work that was not done. */
   readonly midWork: number;
 }
 
 const FILES = 12;
+/** With what is looked at after it, on a busy machine; ends what hangs. */
+const KILL_MS_MAX = 80_000;
 
 function contentOf(seed: number): Map<string, Buffer> {
   const random = seededRandom(seed);
@@ -114,7 +118,7 @@ function goesOn(report: CommandKills, kills: number, round: number): boolean {
   return (report.kills < kills || report.midWork === 0) && round < 20 * kills;
 }
 
-export async function killPut({ cli, random, kills }: Scene): Promise<CommandKills> {
+async function killPut({ cli, random, kills }: Scene): Promise<CommandKills> {
   const report = { kills: 0, midWork: 0 };
   let published = contentOf(1);
   await writeTree(cli.work, published);
@@ -137,7 +141,7 @@ export async function killPut({ cli, random, kills }: Scene): Promise<CommandKil
   return report;
 }
 
-export async function killManifestGen({ cli, random, kills }: Scene): Promise<CommandKills> {
+async function killManifestGen({ cli, random, kills }: Scene): Promise<CommandKills> {
   const report = { kills: 0, midWork: 0 };
   const objects = join(cli.storePath, 'namespaces/dev/files');
   const journals = join(cli.cachePath, 'journals');
@@ -167,7 +171,7 @@ export async function killManifestGen({ cli, random, kills }: Scene): Promise<Co
   return report;
 }
 
-export async function killGet({ cli, random, kills }: Scene): Promise<CommandKills> {
+async function killGet({ cli, random, kills }: Scene): Promise<CommandKills> {
   const report = { kills: 0, midWork: 0 };
   const files = contentOf(1);
   await writeTree(cli.work, files);
@@ -200,7 +204,7 @@ export async function killGet({ cli, random, kills }: Scene): Promise<CommandKil
   return report;
 }
 
-export async function killWarm({ cli, random, kills }: Scene): Promise<CommandKills> {
+async function killWarm({ cli, random, kills }: Scene): Promise<CommandKills> {
   const report = { kills: 0, midWork: 0 };
   const files = contentOf(1);
   await writeTree(cli.work, files);
@@ -227,4 +231,26 @@ export async function killWarm({ cli, random, kills }: Scene): Promise<CommandKi
     }
   }
   return report;
+}
+
+/** A test for each command, of so many kills. */
+export function describeKills(kills: number): void {
+  describe('a kill at any moment', () => {
+    test.each([
+      ['put', killPut],
+      ['manifest gen', killManifestGen],
+      ['get', killGet],
+      ['warm', killWarm],
+    ])(
+      'of %s leaves nothing half-written visible',
+      async (name, kill) => {
+        const seed = askedSeed('random');
+        const report = await kill({ cli: await Cli.create(), random: seededRandom(seed), kills });
+        process.stdout.write(`${name}: ${JSON.stringify(report)} (again with SEEKFS_SEED=${seed})\n`);
+        expect(report.kills).toBeGreaterThanOrEqual(kills);
+        expect(report.midWork).toBeGreaterThan(0);
+      },
+      kills * KILL_MS_MAX,
+    );
+  });
 }

@@ -2,15 +2,18 @@
 // it had put is looked for by a process that knows nothing. Used by the test of every day and by the soak.
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'vitest';
 import { seededRandom, type Random } from '../../src/lib/base/random.ts';
 import { nodeDisk } from '../../src/lib/disk/node-disk.ts';
 import { readFooter, readSegmentHeader, scanRecords } from '../../src/lib/segment/scan.ts';
+import { compileForNode } from './compiled.ts';
 import type { WriterMessage } from './programs/page-writer.ts';
+import { askedSeed } from './seed.ts';
 import { openTestStore, testPage } from './segment-store.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
 
 const WRITERS = 4;
 const PAGE_BYTES = 192 * 1024;
@@ -19,7 +22,7 @@ const CAPACITY_BYTES = 768 * 1024 * 1024;
 const KILLS_A_DIRECTORY = 10;
 const KILL_DELAY_MS_MAX = 10;
 
-export interface KillReport {
+interface KillReport {
   readonly seed: number;
   /** As many as were asked for, and more, up to ten times as many, where too few of those came in the middle of an append. */
   readonly kills: number;
@@ -41,7 +44,20 @@ interface Life {
   failed: string | undefined;
 }
 
-export async function killWriters(options: { program: string; kills: number; seed: number }): Promise<KillReport> {
+/** Kills so many times; afterwards what was put must be there, and nobody may have seen a wrong byte. */
+export async function expectKillsAreHarmless(kills: number): Promise<void> {
+  const [program] = await compileForNode(['test/support/programs/page-writer.ts']);
+  const seed = askedSeed('random');
+  const report = await killWriters({ program: program!, kills, seed });
+  process.stdout.write(`kills: ${JSON.stringify(report)} (again with SEEKFS_SEED=${seed})\n`);
+  expect(report.kills).toBeGreaterThanOrEqual(kills);
+  expect(report.midAppend).toBeGreaterThanOrEqual(kills / 3);
+  expect(report.acknowledged).toBeGreaterThan(report.kills);
+  expect(report.declined).toBeLessThan(report.acknowledged / 10);
+  expect(report.hits).toBeGreaterThanOrEqual(report.acknowledged * 0.99);
+}
+
+async function killWriters(options: { program: string; kills: number; seed: number }): Promise<KillReport> {
   const { program, kills, seed } = options;
   const random = seededRandom(seed);
   const report = { seed, kills: 0, midAppend: 0, declined: 0, acknowledged: 0, hits: 0 };
@@ -49,7 +65,7 @@ export async function killWriters(options: { program: string; kills: number; see
   const isEnough = (): boolean =>
     report.kills >= kills && (report.midAppend >= kills / 3 || report.kills >= 10 * kills);
   while (!isEnough()) {
-    const directory = await mkdtemp(join(tmpdir(), 'seekfs-kills-'));
+    const directory = await temporaryDirectory('seekfs-kills');
     const lives = new Set<Life>();
     const past: Life[] = [];
     try {

@@ -1,5 +1,5 @@
 // A segmentstore in a test: its seams, and pages of known bytes, verified as the fetcher would.
-import { systemClock, type Clock } from '../../src/lib/base/clock.ts';
+import { systemClock } from '../../src/lib/base/clock.ts';
 import { crc32c, loadCrc32c } from '../../src/lib/base/crc32c.ts';
 import type { LogLevel, Logger } from '../../src/lib/base/log.ts';
 import { MemoryGovernor, type Slab } from '../../src/lib/base/memory.ts';
@@ -52,6 +52,8 @@ export class RecordingLogger implements Logger {
   }
 }
 
+export type TestStoreOptions = Partial<SegmentStoreOptions>;
+
 export interface TestStore {
   readonly store: SegmentStore;
   readonly memory: MemoryGovernor;
@@ -83,10 +85,7 @@ let opened = 0;
  * Segment names are the same in every run, and with them the order of segments: other ones for each store of a process.
  * Programs that share a directory with others pass `systemRandom`, or their segments would have the same names.
  */
-export async function openTestStore(
-  directoryPath: string,
-  options: Partial<SegmentStoreOptions> & { clock?: Clock } = {},
-): Promise<TestStore> {
+export async function openTestStore(directoryPath: string, options: TestStoreOptions = {}): Promise<TestStore> {
   const memory = options.memory ?? new MemoryGovernor({ limitBytes: 128 * MIB });
   const metrics = new Metrics();
   const logger = new RecordingLogger();

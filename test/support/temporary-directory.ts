@@ -1,4 +1,4 @@
-// Directories of their own for tests, removed when the test file is done. Where it is killed they stay.
+// Directories of their own for tests, removed when the test file is done; where it is killed, with the run's (run-directory.ts).
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

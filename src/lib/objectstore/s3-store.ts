@@ -27,8 +27,6 @@ export interface S3StoreOptions {
   readonly hedgeSlowGets?: boolean | undefined;
   readonly retryMaxAttempts: number;
   readonly retryInitialBackoffMs: number;
-  /** A GET that waited so long for the budget is refused; default a minute. */
-  readonly budgetDeadlineMs?: number | undefined;
 }
 
 export interface StoreDeps {
@@ -51,7 +49,6 @@ export function createS3Store(options: S3StoreOptions, deps: StoreDeps): ObjectS
     bytesPerSecond: options.getBudgetBytesPerSec,
     getsPerDayMax: options.getBudgetPerDay,
     inflightMax: options.maxInflightGets,
-    deadlineMs: options.budgetDeadlineMs,
     clock,
     metrics,
   });

@@ -1,13 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Logger } from '../../../src/lib/base/log.ts';
 import { startServer, type BlobServer, type ServerOptions } from '../../../src/lib/blobapi/server.ts';
 import { parseTokens } from '../../../src/lib/blobapi/tokens.ts';
+import { OPENSSL, selfSigned } from '../../support/certificate.ts';
 import { ask, errorOf } from '../../support/http.ts';
 import { memoryData, type MemoryData } from '../../support/memory-data.ts';
 
@@ -288,34 +285,17 @@ describe('the end', () => {
 });
 
 describe('TLS', () => {
-  test('serves over a certificate and key, and takes a new one', async (context) => {
-    const directory = mkdtempSync(join(tmpdir(), 'seekfs-tls-'));
-    const make = (name: string): { certPem: string; keyPem: string } => {
-      const [key, cert] = [join(directory, `${name}.key`), join(directory, `${name}.crt`)];
-      const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '1'];
-      const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
-      execFileSync('openssl', ['req', '-x509', ...curve, '-nodes', '-keyout', key, '-out', cert, ...subject], {
-        stdio: 'ignore',
-      });
-      return { certPem: readFileSync(cert, 'utf8'), keyPem: readFileSync(key, 'utf8') };
+  test.skipIf(!OPENSSL)('serves over a certificate and key, and takes a new one', async () => {
+    const make = async (): Promise<{ certPem: string; keyPem: string }> => {
+      const { cert, key } = await selfSigned(['IP:127.0.0.1']);
+      return { certPem: cert.toString(), keyPem: key.toString() };
     };
-    try {
-      try {
-        execFileSync('openssl', ['version']);
-      } catch {
-        context.skip('openssl is not installed');
-      }
-      const [first, second] = [make('first'), make('second')];
-      const url = await start({ tls: first });
-      expect(url).toMatch(/^https:/);
-      expect((await ask(`${url}/blob?ns=dev&path=a`, { ca: first.certPem })).body.toString()).toBe('0123456789');
-      server!.reload({ tls: second });
-      expect((await ask(`${url}/healthz`, { ca: second.certPem })).status).toBe(200);
-      await expect(start({ tls: { ...first, keyPem: second.keyPem } })).rejects.toMatchObject({
-        code: 'config_invalid',
-      });
-    } finally {
-      rmSync(directory, { recursive: true });
-    }
+    const [first, second] = [await make(), await make()];
+    const url = await start({ tls: first });
+    expect(url).toMatch(/^https:/);
+    expect((await ask(`${url}/blob?ns=dev&path=a`, { ca: first.certPem })).body.toString()).toBe('0123456789');
+    server!.reload({ tls: second });
+    expect((await ask(`${url}/healthz`, { ca: second.certPem })).status).toBe(200);
+    await expect(start({ tls: { ...first, keyPem: second.keyPem } })).rejects.toMatchObject({ code: 'config_invalid' });
   });
 });

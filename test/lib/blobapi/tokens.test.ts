@@ -1,8 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseTokens, readTokens } from '../../../src/lib/blobapi/tokens.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 const TEAM = 'team-token-0123456789abcdef';
 const ROOT = 'root-token-0123456789abcdef';
@@ -41,13 +41,9 @@ test.each([
 });
 
 test('readTokens reads a file, and says which one is missing', async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'seekfs-tokens-'));
-  try {
-    const path = join(directory, 'tokens');
-    await expect(readTokens(path)).rejects.toMatchObject({ code: 'file_not_found' });
-    await writeFile(path, FILE);
-    expect((await readTokens(path)).allow(`Bearer ${ROOT}`, 'x')).toBe(true);
-  } finally {
-    await rm(directory, { recursive: true });
-  }
+  const directory = await temporaryDirectory('seekfs-tokens');
+  const path = join(directory, 'tokens');
+  await expect(readTokens(path)).rejects.toMatchObject({ code: 'file_not_found' });
+  await writeFile(path, FILE);
+  expect((await readTokens(path)).allow(`Bearer ${ROOT}`, 'x')).toBe(true);
 });

@@ -12,27 +12,27 @@ import { currentProcess } from '../../../src/lib/disk/process-identity.ts';
 import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
 import { SegmentWriter } from '../../../src/lib/segment/writer.ts';
 import { CrashDisk } from '../../support/crash-disk.ts';
-import { openTestStore, testPage, verifiedRun, type TestPage, type TestStore } from '../../support/segment-store.ts';
+import { closeOpened, openToClose } from '../../support/opened-stores.ts';
+import {
+  openTestStore,
+  testPage,
+  verifiedRun,
+  type TestPage,
+  type TestStore,
+  type TestStoreOptions,
+} from '../../support/segment-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 let directory: string;
-const opened: TestStore[] = [];
 
 beforeEach(async () => {
   directory = await temporaryDirectory();
 });
 
-afterEach(async () => {
-  for (const { store, memory } of opened.splice(0)) {
-    await store.close();
-    expect(memory.inUseBytes).toBe(0);
-  }
-});
+afterEach(closeOpened);
 
-async function open(options: Parameters<typeof openTestStore>[1] = {}): Promise<TestStore> {
-  const store = await openTestStore(directory, { policyOf: () => 'lru', ...options });
-  opened.push(store);
-  return store;
+function open(options: TestStoreOptions = {}): Promise<TestStore> {
+  return openToClose(directory, { policyOf: () => 'lru', ...options });
 }
 
 function segments(): string[] {

@@ -4,27 +4,20 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { IDLE_MS_MAX } from '../../../src/lib/cache/log-writer.ts';
 import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
 import { manualClock } from '../../support/manual-clock.ts';
-import { openTestStore, testPage, type TestStore } from '../../support/segment-store.ts';
+import { closeOpened, openToClose } from '../../support/opened-stores.ts';
+import { testPage, type TestStore, type TestStoreOptions } from '../../support/segment-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 let directory: string;
-const opened: TestStore[] = [];
 
 beforeEach(async () => {
   directory = await temporaryDirectory();
 });
 
-afterEach(async () => {
-  for (const { store, memory } of opened.splice(0)) {
-    await store.close();
-    expect(memory.inUseBytes).toBe(0);
-  }
-});
+afterEach(closeOpened);
 
-async function open(options: Parameters<typeof openTestStore>[1] = {}): Promise<TestStore> {
-  const store = await openTestStore(directory, options);
-  opened.push(store);
-  return store;
+function open(options: TestStoreOptions = {}): Promise<TestStore> {
+  return openToClose(directory, options);
 }
 
 function segments(): string[] {

@@ -1,18 +1,16 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { listIfThere, statIfThere } from '../../../src/lib/disk/if-there.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 let directory: string;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'seekfs-if-there-'));
+  directory = await temporaryDirectory('seekfs-if-there');
   await writeFile(join(directory, 'file'), 'bytes');
 });
-afterAll(() => rm(directory, { recursive: true }));
-
 test('what is there is listed, and what is not is undefined', async () => {
   expect(await listIfThere(nodeDisk, directory)).toEqual(['file']);
   expect(await listIfThere(nodeDisk, join(directory, 'missing'))).toBeUndefined();

@@ -1,17 +1,15 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { makeDirectory } from '../../../src/lib/disk/make-directory.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 let directory: string;
 
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'seekfs-mkdir-'));
+  directory = await temporaryDirectory('seekfs-mkdir');
 });
-
-afterEach(() => rm(directory, { recursive: true, force: true }));
 
 test('missing parents are made, and a directory that is there is no error', async () => {
   await makeDirectory(join(directory, 'a/b/c'));

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { generate, type GenerateOptions, type GenerateReport } from '../../../src/lib/manifest/generate.ts';
 import { fileKey } from '../../../src/lib/manifest/key-layout.ts';
 import { put, type PutDeps } from '../../../src/lib/manifest/put.ts';
 import { removeFiles } from '../../../src/lib/manifest/remove.ts';
 import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
 import { countReads, listEntries, listKeys, manifestDeps, putObject } from '../../support/manifest-deps.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 const KIB = 1024;
 let directory: string;
@@ -16,12 +16,10 @@ let store: MemoryObjectStore;
 let deps: PutDeps;
 
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'seekfs-gen-'));
+  directory = await temporaryDirectory('seekfs-gen');
   store = new MemoryObjectStore();
   deps = manifestDeps(store);
 });
-
-afterEach(() => rm(directory, { recursive: true }));
 
 function gen(patterns: string[] = [], options: Partial<GenerateOptions> = {}): Promise<GenerateReport> {
   return generate(deps, { ns: 'dev', patterns, pageSizeBytes: 64 * KIB, ...options });

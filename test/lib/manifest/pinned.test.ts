@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -13,6 +12,7 @@ import type { PutDeps } from '../../../src/lib/manifest/put.ts';
 import type { FileEntry, VersionSelector } from '../../../src/lib/manifest/types.ts';
 import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
 import { listEntries, listKeys, manifestDeps, putObject } from '../../support/manifest-deps.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 let directory: string;
 let store: MemoryObjectStore;
@@ -20,7 +20,7 @@ let deps: PutDeps;
 let requests: string[];
 
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'seekfs-pin-'));
+  directory = await temporaryDirectory('seekfs-pin');
   store = new MemoryObjectStore();
   requests = [];
   const getWhole = store.getWhole.bind(store);
@@ -38,7 +38,6 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await chmod(directory, 0o700);
-  await rm(directory, { recursive: true });
 });
 
 function manifest(files: unknown[], version = 1): Buffer {

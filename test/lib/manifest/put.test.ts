@@ -1,18 +1,14 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { systemClock } from '../../../src/lib/base/clock.ts';
-import { silentLogger } from '../../../src/lib/base/log.ts';
-import { systemRandom } from '../../../src/lib/base/random.ts';
-import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { pinVersion } from '../../../src/lib/manifest/pinned.ts';
 import { put, type PutDeps, type PutOptions, type PutReport } from '../../../src/lib/manifest/put.ts';
 import { removeFiles } from '../../../src/lib/manifest/remove.ts';
 import type { FileEntry } from '../../../src/lib/manifest/types.ts';
 import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
-import { putObject } from '../../support/manifest-deps.ts';
+import { manifestDeps, putObject } from '../../support/manifest-deps.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 const KIB = 1024;
 let directory: string;
@@ -20,20 +16,10 @@ let store: MemoryObjectStore;
 let deps: PutDeps;
 
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'seekfs-put-'));
+  directory = await temporaryDirectory('seekfs-put');
   store = new MemoryObjectStore();
-  deps = {
-    store,
-    cachePath: undefined,
-    log: silentLogger,
-    clock: systemClock,
-    random: systemRandom,
-    unsafePublish: false,
-    disk: nodeDisk,
-  };
+  deps = manifestDeps(store);
 });
-
-afterEach(() => rm(directory, { recursive: true }));
 
 async function write(name: string, content: string | Buffer): Promise<void> {
   await mkdir(join(directory, name, '..'), { recursive: true });

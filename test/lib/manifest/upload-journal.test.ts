@@ -10,9 +10,9 @@ import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { put, type PutReport } from '../../../src/lib/manifest/put.ts';
 import type { ObjectStore } from '../../../src/lib/objectstore/object-store.ts';
 import type { S3Options } from '../../../src/lib/objectstore/s3-options.ts';
-import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
 import { FaultyS3, type LoggedRequest } from '../../support/faulty-s3.ts';
 import { freshBucket, peerOptions, s3Peer } from '../../support/peers.ts';
+import { openS3Store } from '../../support/s3-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 /** Five parts, the last of 1 KiB. */
@@ -40,17 +40,7 @@ class Putting {
     this.directory = directory;
     this.source = join(directory, 'big.bin');
     this.journals = join(directory, 'journals');
-    this.store = createS3Store(
-      {
-        s3,
-        engine: 'sdk',
-        getBudgetPerSec: Infinity,
-        maxInflightGets: 8,
-        retryMaxAttempts: 3,
-        retryInitialBackoffMs: 1,
-      },
-      { metrics: this.metrics, clock: systemClock, random: systemRandom },
-    );
+    this.store = openS3Store(s3, { metrics: this.metrics });
   }
 
   static async start(s3: S3Options): Promise<Putting> {

@@ -1,17 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { systemClock } from '../../../src/lib/base/clock.ts';
 import { SeekfsError } from '../../../src/lib/base/errors.ts';
 import { Metrics } from '../../../src/lib/base/metrics.ts';
-import { seededRandom } from '../../../src/lib/base/random.ts';
 import { ForwardingObjectStore } from '../../../src/lib/objectstore/forwarding.ts';
 import { GetGate } from '../../../src/lib/objectstore/get-gate.ts';
 import { HedgedObjectStore } from '../../../src/lib/objectstore/hedge.ts';
 import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
-import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
 import type { GetRangeRequest, ObjectHead, RangeSink } from '../../../src/lib/objectstore/object-store.ts';
 import { FaultyS3 } from '../../support/faulty-s3.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { describeObjectStore } from '../../support/object-store-conformance.ts';
+import { openS3Store } from '../../support/s3-store.ts';
 import { getRangeBytes } from '../../support/store-bytes.ts';
 
 const BYTES = Buffer.from('the right bytes');
@@ -238,18 +236,7 @@ test.each(['sdk', 'undici'] as const)(
     const server = await new FaultyS3().listen();
     server.objects.set('k', BYTES);
     const metrics = new Metrics();
-    const store = createS3Store(
-      {
-        s3: server.options(),
-        engine,
-        getBudgetPerSec: 10_000,
-        maxInflightGets: 8,
-        hedgeSlowGets: true,
-        retryMaxAttempts: 1,
-        retryInitialBackoffMs: 1,
-      },
-      { metrics, clock: systemClock, random: seededRandom(1) },
-    );
+    const store = openS3Store(server.options(), { engine, metrics, hedgeSlowGets: true, retryMaxAttempts: 1 });
     const range = { off: 4, len: 5 };
     for (let n = 0; n < 100; n += 1) await getRangeBytes(store, 'k', range);
     const before = metrics.get('seekfs_store_hedges_won_total');

@@ -2,12 +2,10 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { systemClock } from '../../../src/lib/base/clock.ts';
 import { Metrics } from '../../../src/lib/base/metrics.ts';
-import { seededRandom } from '../../../src/lib/base/random.ts';
 import type { ObjectStore } from '../../../src/lib/objectstore/object-store.ts';
-import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
 import { FaultyS3 } from '../../support/faulty-s3.ts';
+import { openS3Store } from '../../support/s3-store.ts';
 import { getRangeBytes } from '../../support/store-bytes.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -60,17 +58,7 @@ afterEach(async () => {
 });
 
 function open(engine: 'sdk' | 'undici'): void {
-  store = createS3Store(
-    {
-      s3: server.options({ credentials: undefined }),
-      engine,
-      getBudgetPerSec: 1000,
-      maxInflightGets: 8,
-      retryMaxAttempts: 3,
-      retryInitialBackoffMs: 1,
-    },
-    { metrics, clock: systemClock, random: seededRandom(1) },
-  );
+  store = openS3Store(server.options({ credentials: undefined }), { engine, metrics });
 }
 
 async function read(): Promise<string> {

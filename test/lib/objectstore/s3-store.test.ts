@@ -2,16 +2,14 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { systemClock } from '../../../src/lib/base/clock.ts';
 import { SeekfsError } from '../../../src/lib/base/errors.ts';
 import { Metrics } from '../../../src/lib/base/metrics.ts';
-import { seededRandom } from '../../../src/lib/base/random.ts';
 import { KIB } from '../../../src/lib/base/units.ts';
 import type { ObjectStore } from '../../../src/lib/objectstore/object-store.ts';
 import type { S3Options } from '../../../src/lib/objectstore/s3-options.ts';
-import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
 import { OPENSSL, selfSigned } from '../../support/certificate.ts';
 import { FaultyS3, type Fault } from '../../support/faulty-s3.ts';
+import { openS3Store } from '../../support/s3-store.ts';
 import { getRangeBytes, listAll, patternBytes } from '../../support/store-bytes.ts';
 
 const SIZE_BYTES = 500 * KIB;
@@ -35,17 +33,7 @@ afterEach(async () => {
 });
 
 function open(engine: 'sdk' | 'undici', more: Partial<S3Options> = {}): ObjectStore {
-  const store = createS3Store(
-    {
-      s3: server.options(more),
-      engine,
-      getBudgetPerSec: 1000,
-      maxInflightGets: 8,
-      retryMaxAttempts: 3,
-      retryInitialBackoffMs: 1,
-    },
-    { metrics, clock: systemClock, random: seededRandom(1) },
-  );
+  const store = openS3Store(server.options(more), { engine, metrics });
   stores.push(store);
   return store;
 }

@@ -1,14 +1,11 @@
 // The checksums of parts, against a store that compares them and one that knows nothing of them. What multipart puts do
 // otherwise is in the conformance suite, in s3-store.test.ts and, where they go on, in manifest/upload-journal.test.ts.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { systemClock } from '../../../src/lib/base/clock.ts';
 import { crc32c } from '../../../src/lib/base/crc32c.ts';
-import { Metrics } from '../../../src/lib/base/metrics.ts';
-import { seededRandom } from '../../../src/lib/base/random.ts';
 import { MIB } from '../../../src/lib/base/units.ts';
 import type { ObjectStore, PutSource, Upload, UploadMemory } from '../../../src/lib/objectstore/object-store.ts';
-import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
 import { FaultyS3 } from '../../support/faulty-s3.ts';
+import { openS3Store } from '../../support/s3-store.ts';
 
 const PARTS = 5;
 const BYTES = Buffer.alloc((PARTS - 1) * 16 * MIB + 1_000_000, 'seekfs');
@@ -26,17 +23,7 @@ let store: ObjectStore;
 
 beforeEach(async () => {
   server = await new FaultyS3().listen();
-  store = createS3Store(
-    {
-      s3: server.options(),
-      engine: 'sdk',
-      getBudgetPerSec: 1000,
-      maxInflightGets: 8,
-      retryMaxAttempts: 3,
-      retryInitialBackoffMs: 1,
-    },
-    { metrics: new Metrics(), clock: systemClock, random: seededRandom(1) },
-  );
+  store = openS3Store(server.options());
 });
 
 afterEach(async () => {

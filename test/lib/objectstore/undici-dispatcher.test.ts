@@ -1,16 +1,13 @@
 // The ways to a store that are not a plain connection to its address: bucket in the host name, and proxies with tunnels.
 import dns from 'node:dns';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { systemClock } from '../../../src/lib/base/clock.ts';
-import { Metrics } from '../../../src/lib/base/metrics.ts';
-import { seededRandom } from '../../../src/lib/base/random.ts';
 import { KIB } from '../../../src/lib/base/units.ts';
 import type { ObjectStore } from '../../../src/lib/objectstore/object-store.ts';
 import type { S3Options } from '../../../src/lib/objectstore/s3-options.ts';
-import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
 import { OPENSSL, selfSigned } from '../../support/certificate.ts';
 import { ConnectProxy } from '../../support/connect-proxy.ts';
 import { FaultyS3 } from '../../support/faulty-s3.ts';
+import { openS3Store } from '../../support/s3-store.ts';
 import { getRangeBytes, listAll, patternBytes } from '../../support/store-bytes.ts';
 
 const SIZE_BYTES = 300 * KIB;
@@ -30,17 +27,7 @@ async function serve(tls?: { key: Buffer; cert: Buffer }): Promise<FaultyS3> {
 }
 
 function open(server: FaultyS3, engine: 'sdk' | 'undici', more: Partial<S3Options>): ObjectStore {
-  const store = createS3Store(
-    {
-      s3: server.options(more),
-      engine,
-      getBudgetPerSec: 1000,
-      maxInflightGets: 8,
-      retryMaxAttempts: 2,
-      retryInitialBackoffMs: 1,
-    },
-    { metrics: new Metrics(), clock: systemClock, random: seededRandom(1) },
-  );
+  const store = openS3Store(server.options(more), { engine, retryMaxAttempts: 2 });
   CLOSE.push(() => store.close());
   return store;
 }

@@ -4,7 +4,7 @@ import { SeekfsError, type ErrorCode } from '../../../src/lib/base/errors.ts';
 import { silentLogger } from '../../../src/lib/base/log.ts';
 import { MemoryGovernor } from '../../../src/lib/base/memory.ts';
 import { Metrics } from '../../../src/lib/base/metrics.ts';
-import { seededRandom, systemRandom } from '../../../src/lib/base/random.ts';
+import { systemRandom } from '../../../src/lib/base/random.ts';
 import { KIB, MIB } from '../../../src/lib/base/units.ts';
 import { startServer } from '../../../src/lib/blobapi/server.ts';
 import { createPageCache } from '../../../src/lib/cache/layered-cache.ts';
@@ -14,7 +14,6 @@ import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import type { FileEntry, PinnedVersion } from '../../../src/lib/manifest/types.ts';
 import type { ObjectStore } from '../../../src/lib/objectstore/object-store.ts';
 import { DEFAULT_TIMEOUTS, type S3Timeouts } from '../../../src/lib/objectstore/s3-options.ts';
-import { createS3Store } from '../../../src/lib/objectstore/s3-store.ts';
 import { granuleCount, granuleLength, GRANULE_BYTES, type Page } from '../../../src/lib/page/page.ts';
 import { createReader } from '../../../src/lib/read/open-reader.ts';
 import { FilePages } from '../../../src/lib/read/pages.ts';
@@ -23,6 +22,7 @@ import { collect, publishBytes, someBytes } from '../../support/data-set.ts';
 import { FaultyS3, type Fault } from '../../support/faulty-s3.ts';
 import { ask } from '../../support/http.ts';
 import { memoryData } from '../../support/memory-data.ts';
+import { openS3Store } from '../../support/s3-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 const PAGE_BYTES = 256 * KIB;
@@ -82,18 +82,7 @@ interface World {
 /** A store of its own with one file, and a reader with an empty cache. */
 async function openWorld(engine: 'sdk' | 'undici', fault?: Fault): Promise<World> {
   const server = await new FaultyS3().listen();
-  const open = (timeouts?: S3Timeouts): ObjectStore =>
-    createS3Store(
-      {
-        s3: server.options({ timeouts }),
-        engine,
-        getBudgetPerSec: 10_000,
-        maxInflightGets: 8,
-        retryMaxAttempts: 3,
-        retryInitialBackoffMs: 1,
-      },
-      { metrics: new Metrics(), clock: systemClock, random: seededRandom(1) },
-    );
+  const open = (timeouts?: S3Timeouts): ObjectStore => openS3Store(server.options({ timeouts }), { engine });
   const patient = open();
   const version = await publishBytes(patient, [{ path: 'a', bytes, pageSizeBytes: PAGE_BYTES }]);
   const impatient = open({ ...DEFAULT_TIMEOUTS, firstByteMs: 400, stallMs: 400 });

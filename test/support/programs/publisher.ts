@@ -1,27 +1,15 @@
 // A process of its own for test/lib/manifest/put.test.ts and its kin: puts files of its own, one version each.
 // Arguments: JSON of the store's options, namespace, local directory, names of the files.
 import { join } from 'node:path';
-import { systemClock } from '../../../src/lib/base/clock.ts';
-import { silentLogger } from '../../../src/lib/base/log.ts';
 import { Metrics } from '../../../src/lib/base/metrics.ts';
-import { systemRandom } from '../../../src/lib/base/random.ts';
-import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { put } from '../../../src/lib/manifest/put.ts';
 import { openObjectStore, type StoreOptions } from '../../../src/lib/objectstore/open-object-store.ts';
+import { manifestDeps } from '../manifest-deps.ts';
 
 const [options, ns, directory, ...names] = process.argv.slice(2) as [string, string, string, ...string[]];
 const store = openObjectStore(JSON.parse(options) as StoreOptions, { metrics: new Metrics() });
-const deps = {
-  store,
-  cachePath: undefined,
-  log: silentLogger,
-  clock: systemClock,
-  random: systemRandom,
-  unsafePublish: false,
-  disk: nodeDisk,
-};
 for (const name of names) {
-  const report = await put(deps, { ns, sources: [join(directory, name)], pageSizeBytes: 65_536 });
+  const report = await put(manifestDeps(store), { ns, sources: [join(directory, name)], pageSizeBytes: 65_536 });
   process.send?.({ name, version: report.publish!.version });
 }
 await store.close();
