@@ -8,8 +8,9 @@ const SWITCHES: ReadonlySet<string> = new Set(['--progress', '--no-progress', '-
 
 /** The command's words first, then the global flags that stood before them, then the rest; as it was where that fails. */
 export function commandFirst(argv: readonly string[]): string[] {
-  // As other tools have it: "help cat".
+  // As other tools have it: "help cat", "version".
   if (argv[0] === 'help') return [...argv.slice(1), '--help'];
+  if (argv[0] === 'version' && argv.length === 1) return ['--version'];
   const command: string[] = [];
   const flags: string[] = [];
   let at = 0;

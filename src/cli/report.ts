@@ -33,13 +33,27 @@ export function toSeekfsError(error: unknown): SeekfsError {
 function usageLine(message: string): string {
   const text = message
     .replace(/\n?See more help with --help/, '')
-    // oclif's own way to write "manifest nope".
-    .replace(/^command \S+ not found/i, (words) => words.replaceAll(':', ' '))
+    .replace(/ not found\.$/, ' not found')
+    // "Missing 1 required arg:", and on each line a name and a description.
+    .replace(/^Missing \d+ required args?:\n([^]*)$/, (_, lines: string) => `missing ${argumentNames(lines)}`)
+    // "-dash" may be meant as a name.
+    .replace(/^Nonexistent flag: -(?!-).*/, (words) => `${words}; a name that begins with a dash goes behind --`)
     .split('\n')
     .map((line) => line.trim().replaceAll(/\s+/g, ' '))
     .filter((line) => line !== '')
     .join(' ');
   return `${text.charAt(0).toLowerCase()}${text.slice(1)}; see --help`;
+}
+
+/** "PATH (path of a file in the manifest)". */
+function argumentNames(lines: string): string {
+  return lines
+    .split('\n')
+    .map((line) =>
+      line.trim().replace(/^(\S+)\s+(.*)$/, (_, name: string, words: string) => `${name.toUpperCase()} (${words})`),
+    )
+    .filter((line) => line !== '')
+    .join(' and ');
 }
 
 /** One line, whatever was in it: names of files and answers of stores may hold anything. */

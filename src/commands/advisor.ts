@@ -10,7 +10,7 @@ import { GIB } from '../lib/base/units.ts';
 import { planEpoch, wholeFiles } from '../lib/maintain/advisor.ts';
 
 export default class Advisor extends SeekfsCommand {
-  static override summary = 'plan an epoch dry: GETs, bytes, seconds and money for a cache size';
+  static override summary = 'plan an epoch dry: its GETs, bytes, seconds and money';
   static override description = `Reads the manifest, sends nothing else. Without --index every file is read once, from its beginning to its end, in the
 manifest's order. The cache keeps what comes first and lets nothing of it go, which is what the policy "retain" does.`;
   static override examples = [

@@ -7,8 +7,7 @@ import { formatDuration } from '../lib/base/units.ts';
 import { stdout } from '../cli/stdout.ts';
 
 export default class DemoCommand extends SeekfsCommand {
-  static override summary =
-    'make a small data set, put, publish, warm, read, serve and verify it, in a temporary directory';
+  static override summary = 'try it all on a small data set in a temporary directory';
   static override description = `Needs no store, no server and no configuration, and leaves nothing behind. Every step compares the bytes that
 came back with the source and says how long it took.`;
   static override examples = ['<%= config.bin %> demo'];

@@ -10,7 +10,7 @@ import { examine } from '../lib/maintain/doctor.ts';
 const MARKS = { ok: 'ok', warning: 'warning', failed: 'FAILED' } as const;
 
 export default class Doctor extends SeekfsCommand {
-  static override summary = 'check store, credentials, clock, conditional writes, cache disk and limits';
+  static override summary = 'check the store, the credentials, the cache and this machine';
   static override description = `Writes a few scratch objects under namespaces/seekfs-doctor/ and a scratch file in the cache directory, and removes
 them. Exit status 3 where a check failed; warnings alone give 0.`;
   static override examples = ['<%= config.bin %> doctor --store s3://my-bucket'];

@@ -7,7 +7,7 @@ import { cacheGc, remoteGc } from '../cli/gc-report.ts';
 import { SeekfsError } from '../lib/base/errors.ts';
 
 export default class Gc extends SeekfsCommand {
-  static override summary = 'drop what nobody needs: pages from the cache, or versions and objects from the bucket';
+  static override summary = 'drop what nobody needs, from the cache or from the bucket';
   static override description = `Without --remote: pages of versions that neither HEAD, nor a pin, nor a running reader of this host names are dropped, the
 cache is brought within its bounds and compacted. With NS only that namespace's pages are dropped.
 

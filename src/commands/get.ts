@@ -8,7 +8,7 @@ import { getFiles } from '../lib/maintain/get.ts';
 import { selectFiles, type SelectedFile } from '../lib/maintain/select.ts';
 
 export default class Get extends SeekfsCommand {
-  static override summary = 'download files or trees, verified, resumable, each file atomically';
+  static override summary = 'download files or trees, verified and resumable';
   static override usage = 'get NS [PATH…] DEST';
   static override description = `PATH is a file, a directory or a glob; none means everything. As with cp -r, \`images\` gives DEST/images/1.jpg and
 \`images/\` gives DEST/1.jpg. One file goes to DEST itself, unless DEST is a directory or ends in a slash. Files that are

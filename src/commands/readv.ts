@@ -10,7 +10,7 @@ import { SeekfsError } from '../lib/base/errors.ts';
 import type { Extent } from '../lib/read/reader.ts';
 
 export default class Readv extends SeekfsCommand {
-  static override summary = 'write byte ranges of files to stdout, verified, in request order';
+  static override summary = 'write byte ranges of files to stdout, in request order';
   static override usage = 'readv NS EXTENT…';
   static override description = `An extent is PATH:OFF:LEN. It is clipped at the end of its file; one that begins at or past the end of a
 file that is not empty is an error, found before the first byte is written.`;

@@ -15,7 +15,7 @@ import { stdout } from '../cli/stdout.ts';
 const WORKERS_DEFAULT_MAX = 4;
 
 export default class Serve extends SeekfsCommand {
-  static override summary = 'serve the HTTP Blob API';
+  static override summary = 'serve files over HTTP (the Blob API), with a status page';
   static override description = `Listens on 127.0.0.1:7070 unless told otherwise; docs/blob-api.md has the endpoints. SIGTERM and Ctrl-C let running
 answers finish, a second signal ends it at once. SIGHUP reads the tokens and the certificate again.`;
   static override examples = [

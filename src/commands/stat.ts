@@ -4,7 +4,7 @@ import { nsArg, pathArg } from '../cli/arguments.ts';
 import { stat } from '../cli/list-commands.ts';
 
 export default class Stat extends SeekfsCommand {
-  static override summary = 'show one file of a version: size, hash, pages, where its bytes are';
+  static override summary = 'show one file of a version: size, hash, pages, object';
   static override examples = ['<%= config.bin %> stat dev big.bin --json'];
   static override args = { ns: nsArg, path: pathArg };
 

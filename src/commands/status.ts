@@ -7,7 +7,7 @@ import { nodeDisk } from '../lib/disk/node-disk.ts';
 import { readCacheUse } from '../lib/maintain/status.ts';
 
 export default class Status extends SeekfsCommand {
-  static override summary = 'show use and bounds of the cache, and what of each namespace is in it';
+  static override summary = 'show use and bounds of the cache, and what is in it';
   static override description = `How much of a namespace's current version is here takes its HEAD, one GET; --offline sends none. Changes nothing.`;
   static override examples = ['<%= config.bin %> status', '<%= config.bin %> status --offline --json'];
   static override flags = { offline: boolean({ summary: 'send no request: no versions' }) };

@@ -8,7 +8,7 @@ import { reportCheck, reportForecast, reportWarm } from '../cli/warm-report.ts';
 import { checkWarm, forecastWarm, warm, type WarmRequest } from '../lib/maintain/warm.ts';
 
 export default class Warm extends SeekfsCommand {
-  static override summary = 'fetch the missing pages of files into the local cache';
+  static override summary = 'fetch missing pages of files into the local cache';
   static override usage = 'warm NS [PATH…]';
   static override description = `PATH is a path, a prefix that ends in a slash or a glob; none means everything. What is there already is not fetched
 again, so that an interrupted warm goes on where it stopped. Exit status 3 where the cache did not take all.`;

@@ -15,6 +15,7 @@ test.each([
   ['manifest --nope gen dev', 'manifest gen --nope dev'],
   ['manifest --help gen', 'manifest gen --help'],
   ['help', '--help'],
+  ['version', '--version'],
   ['help manifest gen', 'manifest gen --help'],
 ])('%s becomes %s', (line, expected) => {
   expect(reordered(line)).toBe(expected);

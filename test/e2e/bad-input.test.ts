@@ -25,11 +25,15 @@ const expectFailure = (
 
 describe('the command line', () => {
   test.each([
-    ['unknown command', ['nope'], /command nope not found/],
+    ['unknown command', ['nope'], /command nope not found; see --help/],
+    ['mistyped command', ['lss'], /command lss not found; did you mean ls\?/],
+    ['mistyped command of a topic', ['manifest', 'hed'], /did you mean manifest head\?/],
+    ['help for an unknown command', ['help', 'nope'], /command nope not found; see --help/],
+    ['a name like a flag', ['ls', 'dev', '-dash'], /a name that begins with a dash goes behind --/],
     ['unknown command of a topic', ['manifest', 'nope'], /command manifest nope not found/],
     ['unknown flag', ['ls', 'dev', '--nope'], /nonexistent flag: --nope/],
     ['unknown flag of a publishing command', ['put', 'dev', 'warm.bin', '--nope'], /nonexistent flag: --nope/],
-    ['missing argument', ['cat', 'dev'], /missing 1 required arg: path/],
+    ['missing argument', ['cat', 'dev'], /missing PATH \(path of a file in the manifest\); see --help/],
     ['one argument too many', ['cat', 'dev', 'warm.bin', 'x'], /unexpected argument: x/],
     ['bad size', ['cat', 'dev', 'warm.bin', '--off', '1parsec'], /--off: "1parsec" is not a size/],
     ['negative offset', ['cat', 'dev', 'warm.bin', '--off=-1'], /--off: "-1" is not a size/],
@@ -45,7 +49,7 @@ describe('the command line', () => {
     ['no extent', ['readv', 'dev'], /no extents/],
     ['versions to keep of a cache', ['gc', 'dev', '--keep', '1'], /--remote/],
     ['global flag before an unknown command', ['--stats', 'nope'], /command nope not found/],
-    ['nothing to put', ['put', 'dev'], /missing 1 required arg: sources files or directories/],
+    ['nothing to put', ['put', 'dev'], /missing SOURCES \(files or directories\)/],
     ['stdin to put', ['put', 'dev', '-'], /put reads files, not stdin/],
     ['a source without a name', ['put', 'dev', ''], /a source is empty/],
     ['stdout to get into', ['get', 'dev', 'warm.bin', '-'], /"cat dev PATH" writes to stdout/],

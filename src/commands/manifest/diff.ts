@@ -10,7 +10,7 @@ import { stdout } from '../../cli/stdout.ts';
 const SIGNS = { added: '+', removed: '-', changed: '~' } as const;
 
 export default class ManifestDiff extends SeekfsCommand {
-  static override summary = 'show the files that were added, removed and changed between two versions';
+  static override summary = 'compare two versions: files added, removed and changed';
   static override examples = ['<%= config.bin %> manifest diff dev 2 3'];
   static override args = { ns: nsArg, a: versionArg, b: versionArg };
   protected override readonly takesAt = false;

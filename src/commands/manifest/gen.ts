@@ -8,7 +8,7 @@ import { generateFields, showGenerated } from '../../cli/generate-report.ts';
 import { generate, type GenerateProgress } from '../../lib/manifest/generate.ts';
 
 export default class ManifestGen extends SeekfsCommand {
-  static override summary = 'read the objects under files/ and publish them as a version';
+  static override summary = 'publish the objects that lie under files/ already';
   static override usage = 'manifest gen NS [PATH…]';
   static override description = `PATH is a path, a prefix that ends in a slash or a glob; none means everything. What is unchanged since the current
 version is not read. Objects that are gone are taken out. Where nothing changed, nothing is published.`;

@@ -6,7 +6,7 @@ import { publishFields, publishText } from '../../cli/publish-report.ts';
 import { rollback } from '../../lib/manifest/history.ts';
 
 export default class ManifestRollback extends SeekfsCommand {
-  static override summary = 'publish the contents of an older version as a new one';
+  static override summary = 'publish the contents of an older version again';
   static override description =
     'Nothing is uploaded and no version is removed: the history goes on with a version like the old one.';
   static override examples = ['<%= config.bin %> manifest rollback dev 2'];

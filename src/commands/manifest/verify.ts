@@ -5,7 +5,7 @@ import { nsArg } from '../../cli/arguments.ts';
 import { checkBucket, sayBucket } from '../../cli/fsck-report.ts';
 
 export default class ManifestVerify extends SeekfsCommand {
-  static override summary = 'check that every object of a version is there, of the right size and ETag';
+  static override summary = 'check that every object of a version is in the bucket';
   static override description = 'Exit status 3 where something is wrong. Changes nothing.';
   static override examples = [
     '<%= config.bin %> manifest verify dev',

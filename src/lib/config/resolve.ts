@@ -2,6 +2,7 @@
 // not in the table of settings. Knows no meaning beyond types; load.ts turns the outcome into the configuration.
 import { dirname, join, resolve } from 'node:path';
 import { SeekfsError } from '../base/errors.ts';
+import { nearestOf } from '../base/nearest.ts';
 import type { ResolvedSetting } from './config.ts';
 import { SETTINGS, SETTING_KEYS, settingKeyOf, TABLE_NAMES, type SettingKey } from './schema.ts';
 import { parseTomlSettings, type TomlSetting } from './toml.ts';
@@ -130,24 +131,7 @@ function at(file: string, line: number | undefined): string {
 
 /** The key whose last part is the same, or differs in at most two letters. */
 function nearestName(name: string): string | undefined {
-  const last = name.slice(name.lastIndexOf('.') + 1);
-  const distances = SETTING_KEYS.map((key) => ({
-    key,
-    distance: editDistance(last, key.slice(key.lastIndexOf('.') + 1)),
-  }));
-  const best = distances.sort((a, b) => a.distance - b.distance)[0]!;
-  return best.distance <= 2 ? best.key : undefined;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const change = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
+  const lastOf = (dotted: string): string => dotted.slice(dotted.lastIndexOf('.') + 1);
+  const near = nearestOf(lastOf(name), SETTING_KEYS.map(lastOf));
+  return SETTING_KEYS.find((key) => lastOf(key) === near);
 }
