@@ -91,11 +91,6 @@ export async function openSession(config: Config, flags: GlobalValues): Promise<
   };
 }
 
-/** For commands that look at this host's cache by itself, which is not what `--via` reads. @throws usage */
-export function refuseVia({ seekfs }: Session): void {
-  void seekfs.store;
-}
-
 async function openLibrary(config: Config, { via: url }: GlobalValues, log: Logger): Promise<Seekfs> {
   if (url === undefined) return (await import('../lib/open.ts')).openSeekfs(config, { log });
   const { openVia } = await import('../lib/via.ts');

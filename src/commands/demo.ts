@@ -11,9 +11,12 @@ export default class DemoCommand extends SeekfsCommand {
   static override description = `Needs no store, no server and no configuration, and leaves nothing behind. Every step compares the bytes that
 came back with the source and says how long it took.`;
   static override examples = ['<%= config.bin %> demo'];
+  protected override readonly takesAt = false;
+  protected override readonly takesVia = false;
 
   async run(): Promise<void> {
     const { flags } = await this.parse(DemoCommand);
+    this.refuseFlags(flags);
     const startedMs = performance.now();
     const steps: DemoStep[] = [];
     await Demo.run({

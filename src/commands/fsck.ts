@@ -3,7 +3,6 @@ import { boolean } from '@oclif/core/flags';
 import { optionalNsArg } from '../cli/arguments.ts';
 import { SeekfsCommand } from '../cli/base-command.ts';
 import { checkBucket, checkCache, fsckFields, sayFindings } from '../cli/fsck-report.ts';
-import { refuseVia } from '../cli/session.ts';
 
 export default class Fsck extends SeekfsCommand {
   static override summary = 'check the cache, and given NS the bucket against the manifest';
@@ -20,11 +19,11 @@ which drops from the cache what is bad and rebuilds its index. Exit status 3 whe
     deep: boolean({ default: false, summary: 'read and compare all bytes' }),
     repair: boolean({ default: false, summary: 'drop from the cache what is bad, rebuild its index' }),
   };
+  protected override readonly takesVia = false;
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Fsck);
     await this.work(flags, async (session) => {
-      refuseVia(session);
       const cache = await checkCache(session, flags);
       const bucket = args.ns === undefined ? undefined : await checkBucket(session, args.ns, flags.deep);
       session.progress.stop();

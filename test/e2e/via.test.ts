@@ -63,6 +63,7 @@ test.each([
   [['warm', 'dev'], 2],
   [['status'], 2],
   [['fsck'], 2],
+  [['demo'], 2],
 ])('%j fails as without it, or is refused', async (args, status) => {
   await expect(seekfs(directory, ...args, '--via', serve.url)).rejects.toMatchObject({ code: status });
 });
