@@ -1,5 +1,5 @@
 // Ctrl-C and SIGTERM: the first aborts the one signal that all work of this process hangs on, the second ends the
-// process; so does the first where the work has not stopped within its grace. Used by main.ts and the base command.
+// process; so does the first where the work has not stopped within its grace.
 import { SeekfsError } from '../lib/base/errors.ts';
 
 const GRACE_MS = 900;

@@ -1,10 +1,8 @@
 // The work of `ls` and `stat`, which answer from the manifest alone: shared by the commands and the lean way into them.
-import { writeJsonList } from './output.ts';
+import { TEXT_CHUNK_CHARS, writeJsonList } from './output.ts';
 import type { Session } from './session.ts';
 import { stdout } from './stdout.ts';
 import { bytesForPeople, listingLine, sheet, timestamp } from './tables.ts';
-
-const CHUNK_CHARS = 64 * 1024;
 
 export async function ls(
   { pin, isJson, print }: Session,
@@ -24,7 +22,7 @@ export async function ls(
   let text = '';
   for await (const entry of entries) {
     text += request.long ? listingLine(entry) : `${entry.path}\n`;
-    if (text.length < CHUNK_CHARS) continue;
+    if (text.length < TEXT_CHUNK_CHARS) continue;
     await print(text);
     text = '';
   }

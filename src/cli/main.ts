@@ -1,5 +1,5 @@
 // The process: runs a command's work, and is the one place that turns outcomes into text and exit statuses. Start-up counts
-// here (a warm `cat` has four times `node -e 0` for everything), so nothing is imported that not every command needs.
+// here (a warm `cat` may take four times what `node -e 0` takes, all in all), so nothing is imported that not every command needs.
 import type { Writable } from 'node:stream';
 import { ERROR_TABLE, type SeekfsError } from '../lib/base/errors.ts';
 import { ClosedOutput, interruption } from './interrupt.ts';
@@ -53,8 +53,6 @@ function fail(thrown: unknown, argv: readonly string[]): number {
 
 /** Says on stderr, or as a document on `out`, what failed. Returns the exit status. */
 function failOn(out: Writable, error: SeekfsError, argv: readonly string[]): number {
-  if (error.code === 'unexpected' && argv.includes('--log-level=debug'))
-    process.stderr.write(`${error.cause as Error}\n`);
   if (wantsJson(argv)) out.write(errorDocument(error));
   else process.stderr.write(errorLine(error));
   return ERROR_TABLE[error.code].exitStatus;

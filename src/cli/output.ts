@@ -3,7 +3,11 @@
 import type { Writable } from 'node:stream';
 import type { Slab } from '../lib/base/memory.ts';
 import { abortError, systemErrorCode, wrapSystemError, type SeekfsError } from '../lib/base/errors.ts';
+import { onAbort } from '../lib/base/on-abort.ts';
 import { ClosedOutput } from './interrupt.ts';
+
+/** Text that comes bit by bit is written in chunks of so much. */
+export const TEXT_CHUNK_CHARS = 64 * 1024;
 
 /** Slabs that are written with one system call; one write is on its way while the next is read. */
 const BATCH_SLABS = 16;
@@ -89,10 +93,10 @@ export function outputError(error: unknown): ClosedOutput | SeekfsError {
 function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
   if (!signal) return work;
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(abortError(signal));
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    const giveUp = (): void => reject(abortError(signal));
+    if (signal.aborted) giveUp();
+    onAbort(signal, giveUp);
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
   });
 }
 
@@ -123,11 +127,9 @@ export async function writeJsonList<Item>(
   for await (const item of list.items) {
     text += (isFirst ? '' : ',') + JSON.stringify(toJson(item));
     isFirst = false;
-    if (text.length < JSON_CHUNK_CHARS) continue;
+    if (text.length < TEXT_CHUNK_CHARS) continue;
     await writeText(out, text);
     text = '';
   }
   await writeText(out, `${text}]}\n`);
 }
-
-const JSON_CHUNK_CHARS = 64 * 1024;

@@ -1,5 +1,5 @@
-// How a command that failed ends: one line on stderr (or one JSON document) and an exit status from the error table.
-// Used by main.ts only; never a stack trace, unless the log level is debug.
+// How a command that failed ends: one line on stderr (or one JSON document), for main.ts, which has the exit status.
+// Never a stack trace.
 import { isSeekfsError, SeekfsError, wrapSystemError } from '../lib/base/errors.ts';
 
 /** How oclif's own errors look: they carry the exit status that oclif would give. */

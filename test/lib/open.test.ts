@@ -1,8 +1,8 @@
 // What the composition root makes of the keys that are about fetching: what reaches the store.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { GIB, KIB, MIB } from '../../src/lib/base/units.ts';
-import { loadConfig } from '../../src/lib/config/load.ts';
 import { openSeekfs, type Seekfs } from '../../src/lib/open.ts';
+import { testConfig } from '../support/config.ts';
 import { collect, publishBytes, someBytes } from '../support/data-set.ts';
 import { FaultyS3 } from '../support/faulty-s3.ts';
 import { openS3Store } from '../support/s3-store.ts';
@@ -29,17 +29,7 @@ async function open(read: string, s3: string): Promise<void> {
   const directory = await temporaryDirectory('seekfs-open');
   const text = `[cache.l2]\nbackend = "mem"\n[read]\n${read}\n[s3]\nbucket = "bucket"\nendpoint = "${server.endpoint}"
 access_key_id = "key"\nsecret_access_key = "secret"\nengine = "undici"\n${s3}\n`;
-  const config = await loadConfig({
-    configFile: 'seekfs.toml',
-    flags: new Map(),
-    env: {},
-    workingDirectory: directory,
-    homeDirectory: directory,
-    readFile: () => text,
-    usableMemoryBytes: 2 * GIB,
-    diskTotalBytes: () => undefined,
-    oneShot: false,
-  });
+  const config = await testConfig(text, { usableMemoryBytes: 2 * GIB, env: { XDG_CACHE_HOME: directory } });
   seekfs = openSeekfs(config);
 }
 

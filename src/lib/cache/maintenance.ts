@@ -1,5 +1,5 @@
 // When maintenance runs, and that one process at a time does it: takes the lock, has a run of cleaning done, and writes
-// the checkpoint when enough has changed. Used by the write queue, the maintenance commands and the daemon.
+// the checkpoint when enough has changed. Used by the write queue and by the commands that maintain.
 import { basename } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { isSeekfsError, SeekfsError, systemErrorCode } from '../base/errors.ts';

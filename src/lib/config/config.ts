@@ -47,8 +47,6 @@ export type ResolvedSettings = ReadonlyMap<SettingKey, ResolvedSetting>;
 export type RetentionPolicy = 'auto' | 'retain' | 's3fifo' | 'lru';
 
 export interface Config {
-  /** The file that was loaded, for messages. */
-  readonly source: string | undefined;
   readonly logLevel: LogLevel;
   readonly store: StoreTarget;
   readonly pageSizeBytes: number;
@@ -76,6 +74,6 @@ export interface Config {
   /** The settings as they were given, for `--print-config`. */
   readonly settings: ResolvedSettings;
   readonly api: { readonly listen: { readonly host: string; readonly port: number } };
-  /** What was clamped or is deprecated, for the log. */
+  /** What was clamped or ignored, for the log. */
   readonly warnings: readonly string[];
 }

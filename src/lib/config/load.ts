@@ -28,7 +28,7 @@ const ONE_SHOT_MEMORY_BYTES = 192 * MIB;
 
 /** @throws config_invalid, file_not_found, usage (a bad flag) */
 export async function loadConfig(options: LoadOptions): Promise<Config> {
-  const resolution = await resolveSettings(options);
+  const resolution = resolveSettings(options);
   const settings = new Settings(resolution);
   const store = storeTarget(settings, options);
   const memory = memoryBounds(settings, options);
@@ -39,7 +39,6 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     throw settings.invalid('cache.page_size_mib', `must be a power of two, is ${pageSizeBytes / MIB}`);
   }
   return {
-    source: resolution.file,
     logLevel: settings.get('log_level')!,
     store,
     pageSizeBytes,

@@ -28,7 +28,6 @@ export interface ConfigSources {
 }
 
 export interface Resolution {
-  readonly file: string | undefined;
   readonly settings: Map<SettingKey, ResolvedSetting>;
   readonly warnings: string[];
 }
@@ -37,7 +36,7 @@ export interface Resolution {
 const OTHER_VARIABLES = /^SEEKFS_(CONFIG$|TOKEN$|WORKER_PORT$|AC_)/;
 
 /** @throws config_invalid, file_not_found (a file that was named explicitly) */
-export async function resolveSettings(sources: ConfigSources): Promise<Resolution> {
+export function resolveSettings(sources: ConfigSources): Resolution {
   const settings = new Map<SettingKey, ResolvedSetting>();
   const warnings: string[] = [];
   const found = findFile(sources);
@@ -67,7 +66,7 @@ export async function resolveSettings(sources: ConfigSources): Promise<Resolutio
     if ('problem' in parsed) throw new SeekfsError('usage', `${flag} ${parsed.problem}`, { details: { flag } });
     settings.set(key, { value: parsed.value, origin: flag, baseDirectory });
   }
-  return { file: found?.path, settings, warnings };
+  return { settings, warnings };
 }
 
 function findFile(sources: ConfigSources): { path: string; text: string } | undefined {

@@ -46,7 +46,7 @@ export async function* wholeFiles(version: PinnedVersion): AsyncGenerator<Extent
   for await (const { path, sizeBytes } of version.list()) if (sizeBytes > 0) yield { path, off: 0, len: sizeBytes };
 }
 
-/** Granules of a file as bits: `seen` in this plan, `kept` by the cache. */
+/** Granules of a file by number: `seen` in this plan, `kept` by the cache. */
 interface FileState {
   readonly entry: FileEntry;
   readonly seen: Set<number>;

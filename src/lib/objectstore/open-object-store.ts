@@ -1,8 +1,8 @@
 // From a description of the store to one that is ready for use: engine and decorators in their order. Used by the
 // composition root; sends nothing and loads no engine by itself.
-import { systemClock, type Clock } from '../base/clock.ts';
+import { systemClock } from '../base/clock.ts';
 import type { Metrics } from '../base/metrics.ts';
-import { systemRandom, type Random } from '../base/random.ts';
+import { systemRandom } from '../base/random.ts';
 import { LazyObjectStore } from './lazy.ts';
 import type { ObjectStore } from './object-store.ts';
 import { s3Url, type S3Options } from './s3-options.ts';
@@ -14,11 +14,8 @@ export type StoreOptions =
   | { readonly kind: 'directory'; readonly rootPath: string }
   | { readonly kind: 's3'; readonly bucket: string; readonly s3: EngineOptions };
 
-export function openObjectStore(
-  target: StoreOptions,
-  deps: { readonly metrics: Metrics; readonly clock?: Clock | undefined; readonly random?: Random | undefined },
-): ObjectStore {
-  const { metrics, clock = systemClock, random = systemRandom } = deps;
+export function openObjectStore(target: StoreOptions, { metrics }: { readonly metrics: Metrics }): ObjectStore {
+  const clock = systemClock;
   if (target.kind === 'directory') {
     const { rootPath } = target;
     return new LazyObjectStore(`file://${rootPath}`, async () => {
@@ -33,6 +30,6 @@ export function openObjectStore(
   const s3: S3Options = { ...target.s3, bucket: target.bucket };
   return new LazyObjectStore(s3Url(s3), async () => {
     const { createS3Store } = await import('./s3-store.ts');
-    return createS3Store({ ...target.s3, s3 }, { metrics, clock, random });
+    return createS3Store({ ...target.s3, s3 }, { metrics, clock, random: systemRandom });
   });
 }

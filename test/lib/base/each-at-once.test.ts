@@ -40,6 +40,21 @@ test('the first failure stops what runs and what was to come, and is thrown when
   expect(stopped).toBe(1);
 });
 
+test('items that fail to come stop what runs, and their failure is thrown when all have ended', async () => {
+  const failure = new Error('no more');
+  let stopped = 0;
+  async function* items(): AsyncGenerator<number> {
+    yield 0;
+    throw failure;
+  }
+  const run = async (_: number, signal: AbortSignal): Promise<void> => {
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    stopped += 1;
+  };
+  await expect(eachAtOnce(items(), 2, run, undefined)).rejects.toBe(failure);
+  expect(stopped).toBe(1);
+});
+
 test('an aborted signal ends the work with its reason', async () => {
   const reason = new SeekfsError('interrupted', 'interrupted');
   const outer = new AbortController();

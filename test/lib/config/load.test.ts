@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { GIB, MIB } from '../../../src/lib/base/units.ts';
 import { loadConfig, type LoadOptions } from '../../../src/lib/config/load.ts';
 import type { SettingKey } from '../../../src/lib/config/schema.ts';
+import { loadOptions } from '../../support/config.ts';
 
 interface Given {
   files?: Record<string, string>;
@@ -15,17 +16,14 @@ interface Given {
 
 function options(given: Given): LoadOptions {
   const flags = Object.entries(given.flags ?? {}) as [SettingKey, string][];
-  return {
+  return loadOptions(undefined, {
     configFile: given.configFile,
     flags: new Map(flags.map(([key, text]) => [key, { flag: `--${key}`, text }])),
     env: given.env ?? {},
-    workingDirectory: '/here',
-    homeDirectory: '/home/ann',
     readFile: (path) => given.files?.[path],
     usableMemoryBytes: given.memory ?? 64 * GIB,
-    diskTotalBytes: () => 100 * GIB,
     oneShot: given.oneShot ?? false,
-  };
+  });
 }
 
 const load = (given: Given) => loadConfig(options(given));
@@ -62,7 +60,7 @@ retry_initial_backoff_ms = 100
 describe('with no configuration at all', () => {
   test('the store and the cache are directories of the user', async () => {
     const config = await load({});
-    expect(config.source).toBeUndefined();
+    expect(config.settings.size).toBe(0);
     expect(config.store).toEqual({ kind: 'directory', rootPath: '/home/ann/.local/share/seekfs/store' });
     expect(config.cache.path).toBe('/home/ann/.cache/seekfs/l2');
     expect(config.cache.l2BytesMax).toBeUndefined();
@@ -85,7 +83,6 @@ describe('the seed’s file', () => {
   test('loads unchanged, aliases included', async () => {
     const config = await loadText(SEED_FILE, { memory: 128 * GIB });
     expect(config).toMatchObject({
-      source: 'seekfs.toml',
       pageSizeBytes: 8 * MIB,
       rangeCoalesceMaxBytes: 32 * MIB,
       cache: { backend: 'segmentstore', path: '/var/lib/seekfs/l2', policy: 's3fifo', l2BytesMax: 64 * GIB },

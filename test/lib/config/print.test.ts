@@ -3,17 +3,9 @@ import { expect, test } from 'vitest';
 import { loadConfig, type LoadOptions } from '../../../src/lib/config/load.ts';
 import { listConfig, printConfig } from '../../../src/lib/config/print.ts';
 import { SETTING_KEYS } from '../../../src/lib/config/schema.ts';
+import { loadOptions } from '../../support/config.ts';
 
-const options = (text: string): LoadOptions => ({
-  flags: new Map(),
-  env: { SEEKFS_CACHE: '/c "q"' },
-  workingDirectory: '/',
-  homeDirectory: '/home/ann',
-  readFile: (path) => (path === 'seekfs.toml' ? text : undefined),
-  usableMemoryBytes: 2 ** 36,
-  diskTotalBytes: () => undefined,
-  oneShot: false,
-});
+const options = (text: string): LoadOptions => loadOptions(text, { env: { SEEKFS_CACHE: '/c "q"' } });
 
 test('every key stands in it with its origin, and secrets do not', async () => {
   const config = await loadConfig(
@@ -31,7 +23,7 @@ test('every key stands in it with its origin, and secrets do not', async () => {
 test('it loads again', async () => {
   const config = await loadConfig(options('[s3]\nbucket = "b"'));
   const again = await loadConfig(options(printConfig(config.settings)));
-  const { settings: _a, source: _b, ...rest } = config;
+  const { settings: _, ...rest } = config;
   expect(again).toMatchObject(rest);
 });
 

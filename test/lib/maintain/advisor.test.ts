@@ -7,12 +7,23 @@ import { pinnedVersion } from '../../support/memory-data.ts';
 const version = pinnedVersion('dev', 1, {
   'a.bin': Buffer.alloc(8 * MIB),
   'b.bin': Buffer.alloc(8 * MIB),
+  'empty.bin': Buffer.alloc(0),
   'odd.bin': Buffer.alloc(200 * KIB),
 });
 const ALL = 16 * MIB + 200 * KIB;
 
 const plan = (cacheBytes: number, more: Partial<EpochAssumptions> = {}, order = wholeFiles(version)) =>
   planEpoch(version, order, { cacheBytes, getBytesMax: 8 * MIB, getsPerSecond: 200, bytesPerSecond: GIB, ...more });
+
+test('wholeFiles reads each file once, in order, and passes over empty ones', async () => {
+  const extents = [];
+  for await (const extent of wholeFiles(version)) extents.push(extent);
+  expect(extents).toEqual([
+    { path: 'a.bin', off: 0, len: 8 * MIB },
+    { path: 'b.bin', off: 0, len: 8 * MIB },
+    { path: 'odd.bin', off: 0, len: 200 * KIB },
+  ]);
+});
 
 describe('planEpoch', () => {
   test('what fits costs one GET a page in the first epoch and none later', async () => {

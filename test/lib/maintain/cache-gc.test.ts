@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { SeekfsError } from '../../../src/lib/base/errors.ts';
 import { silentLogger } from '../../../src/lib/base/log.ts';
+import { LockFile } from '../../../src/lib/disk/lock-file.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { collectCache, type CacheGcReport } from '../../../src/lib/maintain/cache-gc.ts';
 import { fileKey } from '../../../src/lib/manifest/key-layout.ts';
@@ -10,6 +12,7 @@ import { publish } from '../../../src/lib/manifest/publisher.ts';
 import type { PutDeps } from '../../../src/lib/manifest/put.ts';
 import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
 import { manifestDeps } from '../../support/manifest-deps.ts';
+import { manualClock } from '../../support/manual-clock.ts';
 import { openTestStore, testPage, type TestPage, type TestStore } from '../../support/segment-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -101,4 +104,28 @@ test('where the store does not answer the pages stay, and the report names the n
   store.getWhole = () => Promise.reject(new SeekfsError('store_unavailable', 'no'));
   expect(await gc()).toMatchObject({ deadRecords: 0, unknownNamespaces: ['dev'] });
   expect(await held()).toEqual([true, true]);
+});
+
+test('where it is interrupted between the store’s answers, it ends with that and drops nothing', async () => {
+  store.getWhole = () => Promise.reject(new SeekfsError('interrupted', 'interrupted'));
+  await expect(gc()).rejects.toMatchObject({ code: 'interrupted' });
+  expect(await held()).toEqual([true, true]);
+});
+
+test('where another process maintains the cache it says so, after it had time to end, and drops nothing', async () => {
+  await l2.store.close();
+  const clock = manualClock();
+  const sleep = (delayMs: number): Promise<void> =>
+    new Promise((resolve) => {
+      setImmediate(() => {
+        clock.advance(delayMs);
+        resolve();
+      });
+    });
+  l2 = await openTestStore(path, { clock: { ...clock, sleep } });
+  const lock = await new LockFile({ disk: nodeDisk, directory: join(path, 'lock') }).tryAcquire();
+  await expect(gc()).rejects.toMatchObject({ code: 'locked', message: expect.stringContaining(path) as string });
+  expect(clock.monotonicMs()).toBeGreaterThan(10_000);
+  expect(await held()).toEqual([true, true]);
+  await lock!.release();
 });

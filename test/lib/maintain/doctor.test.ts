@@ -5,12 +5,13 @@ import { expect, test } from 'vitest';
 import { systemClock } from '../../../src/lib/base/clock.ts';
 import { SeekfsError, type ErrorCode } from '../../../src/lib/base/errors.ts';
 import { systemRandom } from '../../../src/lib/base/random.ts';
-import { loadConfig } from '../../../src/lib/config/load.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { examine, type DoctorDeps, type Finding } from '../../../src/lib/maintain/doctor.ts';
 import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
 import type { PutRequest } from '../../../src/lib/objectstore/object-store.ts';
+import { testConfig } from '../../support/config.ts';
 import { FaultDisk } from '../../support/fault-disk.ts';
+import { manualClock } from '../../support/manual-clock.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 class FailingStore extends MemoryObjectStore {
@@ -28,16 +29,7 @@ class FailingStore extends MemoryObjectStore {
 
 async function deps(change: Partial<DoctorDeps> = {}): Promise<DoctorDeps & { cachePath: string }> {
   const cachePath = join(await temporaryDirectory(), 'cache');
-  const config = await loadConfig({
-    flags: new Map(),
-    env: { SEEKFS_CACHE: cachePath },
-    workingDirectory: '/',
-    homeDirectory: '/home/ann',
-    readFile: () => undefined,
-    usableMemoryBytes: 2 ** 33,
-    diskTotalBytes: () => undefined,
-    oneShot: true,
-  });
+  const config = await testConfig(undefined, { env: { SEEKFS_CACHE: cachePath }, oneShot: true });
   const store = new MemoryObjectStore();
   const common = { config, disk: nodeDisk, clock: systemClock, random: systemRandom, openFilesMax: 4096 };
   return { ...common, store, cachePath, ...change };
@@ -88,14 +80,24 @@ test('a store that ignores conditions is a failure with advice', async () => {
   });
 });
 
-test('a clock that is off is told by how much', async () => {
-  const clock = { ...systemClock, nowMs: () => Date.now() + 120_000 };
-  const findings = await examine(await deps({ clock }));
-  expect(findings.find(({ check }) => check === 'clock')).toMatchObject({
-    status: 'warning',
-    found: expect.stringMatching(/^the store’s is 1(19|20) s behind$/),
-  });
-});
+test.each([
+  [0, 'ok', 'agrees with the store’s'],
+  [-30_999, 'ok', 'agrees with the store’s'],
+  [30_999, 'ok', 'agrees with the store’s'],
+  [-31_000, 'warning', 'the store’s is 30 s behind'],
+  [31_000, 'warning', 'the store’s is 30 s ahead'],
+  [-841_000, 'warning', 'the store’s is 840 s behind'],
+  [-841_001, 'failed', 'the store’s is 840 s behind'],
+  [841_001, 'failed', 'the store’s is 840 s ahead'],
+])(
+  'a store whose clock differs by %i ms, of which its stamps may lack a second, is %s',
+  async (differenceMs, status, found) => {
+    const clock = manualClock();
+    const store = new MemoryObjectStore({ clock: { ...clock, nowMs: () => clock.nowMs() + differenceMs } });
+    const findings = await examine(await deps({ clock, store }));
+    expect(findings.find(({ check }) => check === 'clock')).toMatchObject({ status, found });
+  },
+);
 
 test.each(['EROFS', 'ENOSPC'] as const)('a cache directory that gives %s is a failed check', async (code) => {
   const disk = new FaultDisk(nodeDisk);

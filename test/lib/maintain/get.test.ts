@@ -4,13 +4,14 @@ import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { seededRandom } from '../../../src/lib/base/random.ts';
 import { KIB } from '../../../src/lib/base/units.ts';
-import { loadConfig } from '../../../src/lib/config/load.ts';
+import type { Config } from '../../../src/lib/config/config.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
-import { getFiles } from '../../../src/lib/maintain/get.ts';
+import { getFiles, type GetProgress } from '../../../src/lib/maintain/get.ts';
 import { partialPath, type Download } from '../../../src/lib/maintain/local-file.ts';
 import { put } from '../../../src/lib/manifest/put.ts';
 import type { PinnedVersion } from '../../../src/lib/manifest/types.ts';
 import { openSeekfs, type Seekfs } from '../../../src/lib/open.ts';
+import { testConfig } from '../../support/config.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 const PAGE_BYTES = 64 * KIB;
@@ -26,17 +27,9 @@ let seekfs: Seekfs;
 let version: PinnedVersion;
 
 /** One store for all, and a cache for each name. */
-function configOf(cache: string): ReturnType<typeof loadConfig> {
-  return loadConfig({
-    flags: new Map(),
-    env: { XDG_DATA_HOME: join(root, 'data'), XDG_CACHE_HOME: join(root, 'caches', cache) },
-    workingDirectory: root,
-    homeDirectory: root,
-    readFile: () => undefined,
-    usableMemoryBytes: 2 ** 33,
-    diskTotalBytes: () => undefined,
-    oneShot: true,
-  });
+function configOf(cache: string): Promise<Config> {
+  const env = { XDG_DATA_HOME: join(root, 'data'), XDG_CACHE_HOME: join(root, 'caches', cache) };
+  return testConfig(undefined, { env, oneShot: true });
 }
 
 beforeAll(async () => {
@@ -50,7 +43,10 @@ beforeAll(async () => {
   const sources = [`${join(root, 'source')}/`];
   await put({ ...seekfs.publishing, disk: nodeDisk }, { ns: 'dev', sources, pageSizeBytes: PAGE_BYTES });
   version = await seekfs.pin('dev', { kind: 'head' });
-  return () => seekfs.close();
+  return async () => {
+    await version.close();
+    await seekfs.close();
+  };
 });
 
 async function downloads(directory: string): Promise<Download[]> {
@@ -59,8 +55,8 @@ async function downloads(directory: string): Promise<Download[]> {
   return found;
 }
 
-async function get(directory: string, signal?: AbortSignal) {
-  return getFiles({ reader: await seekfs.reader(), version, downloads: await downloads(directory), signal });
+async function get(directory: string, onProgress?: (progress: GetProgress) => void) {
+  return getFiles({ reader: await seekfs.reader(), version, downloads: await downloads(directory), onProgress });
 }
 
 async function expectWhole(directory: string): Promise<void> {
@@ -97,7 +93,10 @@ test('what an interrupted run left is kept up to its first wrong page', async ()
   left[2 * PAGE_BYTES]! ^= 1;
   await mkdir(dirname(file), { recursive: true });
   await writeFile(partialPath(entry, file), left);
-  expect(await get('c')).toMatchObject({ resumedBytes: 2 * PAGE_BYTES, presentFiles: 0 });
+  const seen: GetProgress[] = [];
+  const report = await get('c', (progress) => seen.push(progress));
+  expect(report).toMatchObject({ resumedBytes: 2 * PAGE_BYTES, presentFiles: 0 });
+  expect(seen.at(-1), 'progress counts what was there').toEqual({ doneBytes: totalBytes, doneFiles: 3 });
   await expectWhole('c');
 });
 
@@ -149,6 +148,7 @@ describe('files that lie in one object', () => {
     const deps = { ...seekfs.publishing, disk: nodeDisk };
     await put(deps, { ns: 'packed', sources, pageSizeBytes: PAGE_BYTES, pack: {} });
     packed = await seekfs.pin('packed', { kind: 'head' });
+    return () => packed.close();
   });
 
   async function getPacked(name: string, paths: readonly string[]): Promise<{ gets: number; report: object }> {
@@ -187,7 +187,8 @@ describe('files that lie in one object', () => {
   test('but cannot be written are an error that names one, and leave no unfinished file', async () => {
     await mkdir(join(root, 'blocked', 'd3/3/x'), { recursive: true });
     await expect(getPacked('blocked', Object.keys(packedFiles))).rejects.toMatchObject({
-      message: expect.stringContaining('blocked/d3/3'),
+      name: 'SeekfsError',
+      message: expect.stringMatching(/^cannot write .*blocked\/d3\/3: /),
     });
     const names = await readdir(join(root, 'blocked'), { recursive: true });
     expect(names.filter((other) => other.includes('seekfs-part'))).toEqual([]);

@@ -7,6 +7,7 @@ import { GIB, MIB } from '../../../src/lib/base/units.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { readCacheUse } from '../../../src/lib/maintain/status.ts';
 import { Cli } from '../../support/cli.ts';
+import { openTestStore, testPage } from '../../support/segment-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 const read = (path: string, capacityBytes?: number) => readCacheUse({ disk: nodeDisk, path, capacityBytes });
@@ -42,4 +43,20 @@ test('bytes and files are told by namespace, from sealed and from torn segments,
   await appendFile(join(segments, names[0]!), 'torn');
   await writeFile(join(segments, 'notes.txt'), 'mine');
   expect(await read(cli.cachePath)).toMatchObject({ segments: names.length, namespaces: expected });
+});
+
+test('a segment that is being written is told apart, with what it may still grow by', async () => {
+  const path = await temporaryDirectory();
+  const sealed = await openTestStore(path);
+  await sealed.put(testPage({ pageId: 0 }));
+  await sealed.store.close();
+  const open = await openTestStore(path);
+  for (const pageId of [1, 2]) await open.put(testPage({ pageId }));
+  const { usedBytes, reservedBytes, ...use } = await read(path);
+  expect(use).toMatchObject({ segments: 2, openSegments: 1, records: 3 });
+  expect(use.namespaces).toEqual([{ ns: 'dev', files: 1, bytes: 900_000 }]);
+  expect(usedBytes).toBeGreaterThan(900_000);
+  expect(reservedBytes).toBeGreaterThan(0);
+  await open.store.close();
+  expect(await read(path)).toMatchObject({ segments: 2, openSegments: 0, reservedBytes: 0, records: 3 });
 });
