@@ -57,6 +57,24 @@ test('a lease that could not be renewed for half of its time is not relied on an
   await lease.close();
 });
 
+test('a lease is renewed as long as it is held, and others see it', async () => {
+  const key = 'namespaces/dev/intents/x';
+  const hearing = new MemoryObjectStore({ clock });
+  const lease = (await Lease.open({ ...deps, store: hearing }, { key, condition: { kind: 'absent' } }))!;
+  const openedAtMs = clock.nowMs();
+  while (clock.nowMs() - openedAtMs < 2 * LEASE_MS) {
+    const before = (await hearing.head({ key })).modifiedAtMs;
+    clock.advance(60_000);
+    // The put is on its way; it asks for nothing that takes time.
+    while ((await hearing.head({ key })).modifiedAtMs === before) await new Promise((resolve) => setImmediate(resolve));
+    while (clock.sleeping === 0) await new Promise((resolve) => setImmediate(resolve));
+    lease.assertLive();
+  }
+  await lease.close();
+  expect(clock.sleeping).toBe(0);
+  expect(await listKeys(hearing, key)).toEqual([]);
+});
+
 test('a publisher whose lease may count as dead commits nothing', async () => {
   const plan = (): ManifestEdit => {
     clock.advance(LEASE_MS / 2 + 1);
