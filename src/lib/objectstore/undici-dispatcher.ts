@@ -1,8 +1,9 @@
-// undici's connection pools to one store: sockets, time-outs, certificates, and the way through a proxy. Loads undici.
+// What the `undici` engine sends its requests with: our own client where nothing but plain HTTP lies between us and the store,
+// else undici's connection pools, with certificates and the way through a proxy. Loads undici only then.
 import { createRequire } from 'node:module';
-import type { Agent, buildConnector, Dispatcher } from 'undici';
+import type { Agent, Dispatcher } from 'undici';
 import { readCertificates } from './certificates.ts';
-import { reusingConnector } from './reused-receive.ts';
+import { PlainHttp, type GetDispatcher } from './plain-http.ts';
 import { DEFAULT_TIMEOUTS, type S3Options } from './s3-options.ts';
 
 const CONNECTIONS_MAX_DEFAULT = 128;
@@ -10,12 +11,12 @@ const KEEP_ALIVE_MS = 10_000;
 
 const require = createRequire(import.meta.url);
 
-/** Undici's pools without the rest of it (fetch, caches, WebSockets), which would take three times as long to load. */
-function loadPools(): { readonly AgentClass: typeof Agent; readonly build: typeof buildConnector } {
-  return {
-    AgentClass: require('undici/lib/dispatcher/agent.js') as typeof Agent,
-    build: require('undici/lib/core/connect.js') as typeof buildConnector,
-  };
+export async function createGetDispatcher(s3: S3Options): Promise<GetDispatcher> {
+  if (s3.proxy !== undefined || !s3.endpoint?.startsWith('http:')) return createDispatcher(s3);
+  return new PlainHttp({
+    connectionsMax: s3.connectionsMax ?? CONNECTIONS_MAX_DEFAULT,
+    timeouts: { ...DEFAULT_TIMEOUTS, ...s3.timeouts },
+  });
 }
 
 export async function createDispatcher(s3: S3Options): Promise<Dispatcher> {
@@ -31,8 +32,9 @@ export async function createDispatcher(s3: S3Options): Promise<Dispatcher> {
   };
   const tls = { timeout: timeouts.connectMs, ...(ca ? { ca } : {}) };
   if (s3.proxy === undefined) {
-    const { AgentClass, build } = loadPools();
-    return new AgentClass({ ...pool, connect: reusingConnector(build, tls) });
+    // Without the rest of undici (fetch, caches, WebSockets), which would take three times as long to load.
+    const AgentClass = require('undici/lib/dispatcher/agent.js') as typeof Agent;
+    return new AgentClass({ ...pool, connect: tls });
   }
   const proxyTunnel = s3.endpoint === undefined || s3.endpoint.startsWith('https:');
   const { ProxyAgent } = await import('undici');

@@ -1,11 +1,10 @@
 // One GET or head request over undici, as a dispatch handler: the answer's head is checked before the first byte, and
 // chunks go straight from the parser to the sink. (Async iteration and `arrayBuffer()` of the same client are slower by
-// a third.) A chunk lies in memory that the next read of any connection overwrites: see reused-receive.ts.
-import type { IncomingHttpHeaders } from 'node:http';
-import type { Dispatcher } from 'undici';
+// a third.) A chunk lies in memory that the next read of any connection overwrites: see plain-http.ts.
 import { abortError, type SeekfsError } from '../base/errors.ts';
 import { onAbort } from '../base/on-abort.ts';
 import { KIB } from '../base/units.ts';
+import type { GetControl, GetHandler, ResponseFields } from './plain-http.ts';
 import { networkError, parseRetryAfterMs, s3Error, type S3Context } from './s3-errors.ts';
 import { ExactLength, type S3ResponseHead } from './s3-response.ts';
 import type { ObjectHead } from './object-store.ts';
@@ -26,12 +25,12 @@ export interface UndiciGet {
   ) => SeekfsError;
 }
 
-function header(headers: IncomingHttpHeaders, name: string): string | undefined {
+function header(headers: ResponseFields, name: string): string | undefined {
   const value = headers[name];
   return Array.isArray(value) ? value[0] : value;
 }
 
-function responseHead(status: number, headers: IncomingHttpHeaders): S3ResponseHead {
+function responseHead(status: number, headers: ResponseFields): S3ResponseHead {
   return {
     status,
     contentRange: header(headers, 'content-range'),
@@ -47,16 +46,16 @@ function element(xml: string, name: string): string {
   return new RegExp(`<${name}>([^<]{0,300})</${name}>`).exec(xml)?.[1] ?? '';
 }
 
-export class UndiciGetHandler implements Dispatcher.DispatchHandler {
+export class UndiciGetHandler implements GetHandler {
   /** Resolves when the whole body was taken by the sink. */
   readonly done: Promise<ObjectHead>;
   readonly #get: UndiciGet;
   readonly #resolve: (head: ObjectHead) => void;
   readonly #reject: (error: unknown) => void;
-  #controller: Dispatcher.DispatchController | undefined;
+  #controller: GetControl | undefined;
   #head: ObjectHead | undefined;
   #expected: ExactLength | undefined;
-  #refusal: { status: number; headers: IncomingHttpHeaders; chunks: Buffer[]; bytes: number } | undefined;
+  #refusal: { status: number; headers: ResponseFields; chunks: Buffer[]; bytes: number } | undefined;
   #failure: { readonly thrown: unknown } | undefined;
   #writing: Promise<void> | undefined;
   #pending = 0;
@@ -86,12 +85,12 @@ export class UndiciGetHandler implements Dispatcher.DispatchHandler {
     conclude();
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(controller: GetControl): void {
     this.#controller = controller;
     if (this.#failure) controller.abort(new Error('ended before it was sent'));
   }
 
-  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(_: GetControl, status: number, headers: ResponseFields): void {
     if (status < 200) return;
     if (status >= 300) {
       this.#refusal = { status, headers, chunks: [], bytes: 0 };
@@ -106,7 +105,7 @@ export class UndiciGetHandler implements Dispatcher.DispatchHandler {
     }
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(controller: GetControl, chunk: Buffer): void {
     // A parser that is resumed before more has arrived says so with an empty chunk: pausing for that would spin.
     if (this.#failure || chunk.length === 0) return;
     if (this.#refusal) {
@@ -132,7 +131,7 @@ export class UndiciGetHandler implements Dispatcher.DispatchHandler {
     await this.#get.write(chunk);
   }
 
-  async #goOn(writing: Promise<void>, controller: Dispatcher.DispatchController): Promise<void> {
+  async #goOn(writing: Promise<void>, controller: GetControl): Promise<void> {
     this.#pending += 1;
     try {
       await writing;
@@ -157,7 +156,7 @@ export class UndiciGetHandler implements Dispatcher.DispatchHandler {
     })();
   }
 
-  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+  onResponseError(_: GetControl, error: Error): void {
     if (this.#failure) return;
     this.#fail(networkError(error, this.#get.context));
   }
@@ -173,7 +172,7 @@ export class UndiciGetHandler implements Dispatcher.DispatchHandler {
     this.#settle(() => this.#resolve(this.#head!));
   }
 
-  #refusalError(refusal: { status: number; headers: IncomingHttpHeaders; chunks: Buffer[] }): SeekfsError {
+  #refusalError(refusal: { status: number; headers: ResponseFields; chunks: Buffer[] }): SeekfsError {
     const { status, headers } = refusal;
     const xml = Buffer.concat(refusal.chunks).toString();
     const [code, message] = [element(xml, 'Code'), element(xml, 'Message')];

@@ -1,13 +1,13 @@
 // The `undici` engine (alias `crt`), for throughput: GETs and head requests are presigned, reused while they are valid,
 // and sent over undici's pools with nothing between the parser and the sink. Everything that writes or lists is left to
 // the `sdk` engine. One call here is one attempt, as there.
-import type { Dispatcher } from 'undici';
 import { rangeEnd } from '../base/byte-range.ts';
 import type { Clock } from '../base/clock.ts';
 import { SeekfsError, throwIfAborted } from '../base/errors.ts';
 import { ForwardingObjectStore } from './forwarding.ts';
 import { checkKey } from './key.ts';
 import type { GetRangeRequest, GetWholeRequest, ObjectHead, RangeSink, WholeObject } from './object-store.ts';
+import type { GetDispatcher } from './plain-http.ts';
 import { PresignedRequests, type SignedRequest } from './presigned-requests.ts';
 import type { RequestCounter } from './request-counter.ts';
 import type { S3Context } from './s3-errors.ts';
@@ -17,7 +17,7 @@ import { sdkError } from './sdk-errors.ts';
 import type { SdkObjectStore } from './sdk.ts';
 import { checkRange, tooLarge } from './source.ts';
 import { orByRange } from './whole-by-range.ts';
-import { createDispatcher } from './undici-dispatcher.ts';
+import { createGetDispatcher } from './undici-dispatcher.ts';
 import { UndiciGetHandler, type UndiciGet } from './undici-get.ts';
 
 export interface UndiciStoreOptions {
@@ -32,7 +32,7 @@ export class UndiciObjectStore extends ForwardingObjectStore {
   readonly #s3: S3Options;
   readonly #counter: RequestCounter;
   readonly #signed: PresignedRequests;
-  #dispatcher: Promise<Dispatcher> | undefined;
+  #dispatcher: Promise<GetDispatcher> | undefined;
 
   constructor(options: UndiciStoreOptions) {
     super(options.sdk);
@@ -123,11 +123,11 @@ export class UndiciObjectStore extends ForwardingObjectStore {
     checkKey(key);
     throwIfAborted(signal);
     let signed: SignedRequest;
-    let dispatcher: Dispatcher;
+    let dispatcher: GetDispatcher;
     try {
       [signed, dispatcher] = await Promise.all([
         this.#signed.sign(method, key),
-        (this.#dispatcher ??= createDispatcher(this.#s3)),
+        (this.#dispatcher ??= createGetDispatcher(this.#s3)),
       ]);
     } catch (error) {
       this.#dispatcher = undefined;
