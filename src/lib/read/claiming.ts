@@ -1,7 +1,7 @@
 // Single-flight between the processes of a host: sorts flights into those that this process may fetch and those that
 // another one is fetching already, and waits for the latter. Holds no claim while it waits, other than for flights whose
 // requests have begun. Used by the fetcher.
-import { SeekfsError, wrapSystemError } from '../base/errors.ts';
+import { abortError, SeekfsError, wrapSystemError } from '../base/errors.ts';
 import type { Claims } from '../cache/claims.ts';
 import type { PageCache } from '../cache/page-cache.ts';
 import type { Flight } from './flight.ts';
@@ -11,6 +11,8 @@ import type { Flight } from './flight.ts';
  * claim does not look for claims of its granules, so a large fetch may bring what a small one is bringing just now.
  */
 const GRANULE_CLAIMS_MAX = 4;
+/** Enough for the GETs that are under way at once, few enough that their claims take some milliseconds. */
+const ROUND_FLIGHTS = 64;
 
 interface Foreign {
   readonly name: string;
@@ -24,6 +26,18 @@ function namesOf(flight: Flight): { readonly own: readonly string[]; readonly pa
   const whole = filePage.whole || span.count > GRANULE_CLAIMS_MAX;
   const own = whole ? [page] : Array.from({ length: span.count }, (_, index) => `${page} ${span.first + index}`);
   return { own, page, whole };
+}
+
+/** What claims are taken for at once: whole GETs, each of which has a flight at least. */
+function* roundsOf(gets: readonly (readonly Flight[])[]): Generator<Flight[], void, undefined> {
+  let round: Flight[] = [];
+  for (const flights of gets) {
+    round.push(...flights);
+    if (round.length < ROUND_FLIGHTS) continue;
+    yield round;
+    round = [];
+  }
+  if (round.length > 0) yield round;
 }
 
 export function abandoned(): SeekfsError {
@@ -40,34 +54,40 @@ export class Claiming {
   }
 
   /**
-   * Calls `fetch` with the flights that are this process's to fetch, at once with those that are free and later with
+   * Calls `fetch` with the flights that are this process's to fetch, round by round with those that are free and later with
    * those that another process gave up; it must make each of them end. Flights that another process brings end as
    * `cached`. Resolves when nothing is left to wait for.
+   * @param gets the flights of each planned GET: they come to `fetch` together as far as they are free
    */
   async run(
-    flights: readonly Flight[],
+    gets: readonly (readonly Flight[])[],
     fetch: (flights: readonly Flight[]) => void,
     closing: AbortSignal,
   ): Promise<void> {
-    const taken: Flight[] = [];
-    const waiting: { readonly flight: Flight; readonly foreign: Foreign }[] = [];
-    await Promise.all(
-      flights.map(async (flight) => {
-        const foreign = await this.#take(flight, new Map());
-        if (foreign) waiting.push({ flight, foreign });
-        else taken.push(flight);
-      }),
-    );
-    const order = new Map(flights.map((flight, index) => [flight, index]));
-    taken.sort((a, b) => order.get(a)! - order.get(b)!);
-    const mine = await this.#stillMissing(taken);
-    if (mine.length > 0) fetch(mine);
-    await Promise.all(waiting.map(({ flight, foreign }) => this.#await(flight, foreign, fetch, closing)));
+    const waiting: Promise<void>[] = [];
+    // The requests of the first need not wait until the last of thousands has its claim.
+    for (const flights of roundsOf(gets)) {
+      const round = flights.filter((flight) => !this.#endIfUnwanted(flight, closing));
+      const foreign = await Promise.all(round.map((flight) => this.#take(flight, new Map())));
+      if (!(await this.#claims.alone())) {
+        const takenPage = async (flight: Flight, index: number): Promise<void> => {
+          foreign[index] ??= await this.#yieldToPage(flight);
+        };
+        await Promise.all(round.map(takenPage));
+        await this.#cache.refresh();
+      }
+      const mine = await this.#stillMissing(round.filter((_, index) => !foreign[index]));
+      if (mine.length > 0) fetch(mine);
+      for (const [index, flight] of round.entries()) {
+        if (foreign[index]) waiting.push(this.#await(flight, foreign[index], fetch, closing));
+      }
+    }
+    await Promise.all(waiting);
   }
 
   /** Takes all claims of the flight, or none and says which one another process has. */
   async #take(flight: Flight, from: Map<string, number>): Promise<Foreign | undefined> {
-    const { own, page, whole } = namesOf(flight);
+    const { own } = namesOf(flight);
     const releases: (() => void)[] = [];
     const release = (): void => {
       for (const one of releases) one();
@@ -80,12 +100,17 @@ export class Claiming {
       }
       releases.push(answer.release);
     }
-    if (!whole && from.size === 0 && (await this.#claims.isTaken(page))) {
-      release();
-      return { name: page, generation: 0 };
-    }
     flight.onWritten = release;
     return undefined;
+  }
+
+  /** For a flight that has its claims: gives them back where another process has that of the whole page. */
+  async #yieldToPage(flight: Flight): Promise<Foreign | undefined> {
+    const { page, whole } = namesOf(flight);
+    if (whole || !(await this.#claims.isTaken(page))) return undefined;
+    flight.onWritten?.();
+    flight.onWritten = undefined;
+    return { name: page, generation: 0 };
   }
 
   async #await(
@@ -111,9 +136,11 @@ export class Claiming {
         await this.#cache.refresh();
         if (flight.ended || (await this.#endIfCached(flight))) return;
         foreign = await this.#take(flight, from);
+        if (!foreign && from.size === 0) foreign = await this.#yieldToPage(flight);
         if (!foreign && flight.ended) flight.onWritten?.();
       }
       if (flight.ended) return;
+      if (!(await this.#claims.alone())) await this.#cache.refresh();
       const mine = await this.#stillMissing([flight]);
       if (mine.length > 0) fetch(mine);
     } catch (error) {
@@ -121,9 +148,14 @@ export class Claiming {
     }
   }
 
+  #endIfUnwanted(flight: Flight, closing: AbortSignal): boolean {
+    if (closing.aborted) flight.end({ kind: 'failed', error: abortError(closing) });
+    else if (flight.abandoned) flight.end({ kind: 'failed', error: abandoned() });
+    return flight.ended;
+  }
+
   /** Those of the flights that no other process brought between the look that missed them and the claim. */
   async #stillMissing(flights: readonly Flight[]): Promise<Flight[]> {
-    if (flights.length > 0 && !(await this.#claims.alone())) await this.#cache.refresh();
     const missing: Flight[] = [];
     for (const flight of flights) {
       if (flight.abandoned) flight.end({ kind: 'failed', error: abandoned() });

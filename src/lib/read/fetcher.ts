@@ -24,6 +24,13 @@ interface Batch {
   readonly unclaimed: boolean;
 }
 
+/** A reason of its own would be made, with its stack, for each GET. */
+const PROMOTED = new SeekfsError('interrupted', 'a demand read waits for it');
+
+function planned({ flights, limits }: Batch): PlannedGet<Flight>[] {
+  return planGets(flights, { ...limits, atomic: true });
+}
+
 export class Fetcher {
   readonly #deps: FetcherDeps;
   readonly #running = new Set<Promise<void>>();
@@ -42,11 +49,12 @@ export class Fetcher {
       return;
     }
     const fetch = (flights: readonly Flight[]): void => this.#fetch({ ...batch, flights });
-    this.#run(claiming.run(batch.flights, fetch, this.#closing.signal), batch.flights);
+    const gets = planned(batch).map(({ parts }) => parts.map((part) => part.want));
+    this.#run(claiming.run(gets, fetch, this.#closing.signal), batch.flights);
   }
 
   #fetch(batch: Batch): void {
-    for (const get of planGets(batch.flights, { ...batch.limits, atomic: true })) {
+    for (const get of planned(batch)) {
       const flights = get.parts.map((part) => part.want);
       this.#deps.coalesced.value += flights.length - 1;
       this.#run(this.#get(get, flights, batch.lane), flights);
@@ -92,21 +100,20 @@ export class Fetcher {
           abort(abandoned());
         }
       };
-      flight.onDemand = (): void => promotion.abort();
+      flight.onDemand = (): void => promotion.abort(PROMOTED);
     }
-    if (flights.some((flight) => flight.demand)) promotion.abort();
+    if (flights.some((flight) => flight.demand)) promotion.abort(PROMOTED);
     if (flights.every((flight) => flight.abandoned)) abort(abandoned());
     if (this.#closing.signal.aborted) abort(abortError(this.#closing.signal));
     try {
       throwIfAborted(controller.signal);
       const store = await this.#deps.store();
       await this.#request(store, { get, flights, lane, signal: controller.signal, promotion: promotion.signal });
-      endAll(
-        new SeekfsError(
-          'store_unavailable',
-          `the store sent less of ${flights[0]!.filePage.file.storageKey} than asked for`,
-        ),
-      );
+      // Not made, with its stack, for each GET.
+      if (flights.some((flight) => !flight.ended)) {
+        const { storageKey } = flights[0]!.filePage.file;
+        endAll(new SeekfsError('store_unavailable', `the store sent less of ${storageKey} than asked for`));
+      }
     } catch (error) {
       endAll(wrapSystemError(error, `fetch ${flights[0]!.filePage.file.storageKey}`));
     } finally {

@@ -26,6 +26,17 @@ describe('slabs', () => {
     expect(again!.bytes.buffer).toBe(memory);
   });
 
+  test('lie apart, as many as the limit holds, and in a few pieces of memory', async () => {
+    const count = 100;
+    const memory = new MemoryGovernor({ limitBytes: count * SLAB_BYTES });
+    const lengths = Array.from({ length: count }, () => SLAB_BYTES);
+    const slabs = (await memory.acquire(lengths, { lane: 'demand' }))!;
+    for (const [index, slab] of slabs.entries()) slab.bytes.fill(index);
+    for (const [index, slab] of slabs.entries()) expect(slab.bytes.equals(Buffer.alloc(SLAB_BYTES, index))).toBe(true);
+    expect(new Set(slabs.map((slab) => slab.bytes.buffer)).size).toBeLessThan(10);
+    for (const slab of slabs) slab.release();
+  });
+
   test('go back with the last reference, that of a slice included', async () => {
     const governor = governorOf(1);
     const [slab] = (await governor.acquire([100], demand))!;

@@ -11,6 +11,7 @@ import { createPageCache } from '../../../src/lib/cache/layered-cache.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { DirectoryObjectStore } from '../../../src/lib/objectstore/directory.ts';
 import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
 import { createReader } from '../../../src/lib/read/open-reader.ts';
 import type { Extent } from '../../../src/lib/read/reader.ts';
 import { compileForNode } from '../../support/compiled.ts';
@@ -22,6 +23,8 @@ import { temporaryDirectory } from '../../support/temporary-directory.ts';
 import { WatchedStore } from '../../support/watched-store.ts';
 
 const bytes = someBytes(4 * MIB);
+const EXTENTS = 160;
+const many = someBytes(EXTENTS * GRANULE_BYTES);
 let program: string;
 
 beforeAll(async () => {
@@ -166,6 +169,41 @@ test.each([
   expect((await late.read()).equals(bytes.subarray(extent.off, extent.off + extent.len))).toBe(true);
   expect(store.gets.length).toBe(1);
   await late.close();
+});
+
+test('the first GETs of a long readv go while the claims of the last are not yet taken', async () => {
+  const directory = await temporaryDirectory('seekfs-claims');
+  const store = new WatchedStore(new MemoryObjectStore());
+  const version = await publishBytes(store, [{ path: 'a', bytes: many, pageSizeBytes: 2 * MIB }]);
+  let onGet!: () => void;
+  const getting = new Promise<void>((resolve) => (onGet = resolve));
+  store.beforeGet = () => {
+    onGet();
+    return Promise.resolve();
+  };
+  let taken = 0;
+  class HeldClaims extends Claims {
+    override async take(...args: Parameters<Claims['take']>): Promise<ClaimAnswer> {
+      taken += 1;
+      if (taken > EXTENTS / 2) await getting;
+      return super.take(...args);
+    }
+  }
+  const claims = new HeldClaims({ disk: nodeDisk, directoryPath: join(directory, 'claims'), log: silentLogger });
+  const { store: l2, memory, metrics } = await openTestStore(join(directory, 'cache'));
+  const cache = createPageCache({ l2, metrics });
+  const limits = { rangeCoalesceMaxBytes: GRANULE_BYTES, requireChecksums: false };
+  const given = { store: () => Promise.resolve(store), log: silentLogger };
+  const reader = createReader({ ...given, cache, claims, memory, metrics, limits });
+  const extents = Array.from({ length: EXTENTS }, (_, index) => ({ path: 'a', off: index * GRANULE_BYTES, len: 4096 }));
+  const got = await collect(reader.readv(version, extents));
+  expect(got.equals(Buffer.concat(extents.map(({ off, len }) => many.subarray(off, off + len))))).toBe(true);
+  expect(store.gets.length).toBe(EXTENTS);
+  expect(taken).toBe(EXTENTS);
+  await reader.close();
+  await cache.drain();
+  await claims.close();
+  await cache.close();
 });
 
 async function exit({ child }: ReaderProcess): Promise<void> {
