@@ -179,7 +179,7 @@ async function sendMultipart(body: Body, ranges: readonly ByteRange[], headers: 
     const absolute = { off: window.off + range.off, len: range.len };
     const beforeFirst = (): void => {
       if (index === 0) exchange.head(206, headers);
-      void exchange.sendText(partHeads[index]!);
+      exchange.sendAhead(partHeads[index]!);
     };
     await sendSlabs(body, absolute, { beforeFirst, endsAnswer: false });
   }

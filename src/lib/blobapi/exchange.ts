@@ -49,6 +49,14 @@ export interface ExchangeParts {
   readonly clock: Clock;
 }
 
+/**
+ * Of the write that is under way, what the system has not taken; `writableLength` counts it until all of it is. Node has
+ * it for nobody but itself: the timeout of its sockets looks at this number, for the same end.
+ */
+function queuedBytes(socket: Socket & { readonly _handle?: { readonly writeQueueSize?: number } | null }): number {
+  return socket._handle?.writeQueueSize ?? 0;
+}
+
 export class Exchange {
   readonly request: RequestHead;
   readonly response: ResponseSink;
@@ -65,8 +73,10 @@ export class Exchange {
   commonFields: RawHeaders | undefined;
   /** Bytes of the body that were handed to the network. */
   sentBytes = 0;
-  /** Since when the client takes nothing of what we have for it; undefined while it does. */
+  /** Since when the client takes nothing of what we have for it, as far as was looked; undefined while it does. */
   blockedSinceMs: number | undefined;
+  /** What was on its way then. */
+  #untakenBytes = 0;
   readonly #clock: Clock;
   /** Those before the last one, and that. */
   #held: Set<Slab> | undefined;
@@ -147,7 +157,7 @@ export class Exchange {
       // Given back by `closed`.
       this.#last = slab;
       this.response.end(slab.bytes);
-      if (this.response.writableLength > 0) this.blockedSinceMs = this.#clock.monotonicMs();
+      if (this.response.writableLength > 0) this.#block();
       return true;
     }
     const held = (this.#held ??= new Set());
@@ -159,13 +169,36 @@ export class Exchange {
 
   /** As `send`, for bytes that are no slab: part heads, JSON. Whoever has gone gets none; `send` says so. */
   sendText(text: string | Buffer): void | Promise<void> {
-    if (this.#reason) return undefined;
+    return this.sendAhead(text) ? undefined : this.#drained();
+  }
+
+  /**
+   * As `sendText`, before a `send` that follows at once and waits for both.
+   * @returns false where the client is slower than we are
+   */
+  sendAhead(text: string | Buffer): boolean {
+    if (this.#reason) return true;
     this.sentBytes += Buffer.byteLength(text);
-    return this.response.write(text) ? undefined : this.#drained();
+    return this.response.write(text);
+  }
+
+  #block(): void {
+    this.blockedSinceMs = this.#clock.monotonicMs();
+    this.#untakenBytes = this.#untaken();
+  }
+
+  /** Of all that was written, what the system's network has not taken; each part that it takes makes it less. */
+  #untaken(): number {
+    return this.response.writableLength + queuedBytes(this.request.socket);
+  }
+
+  /** Looks whether a client that is blocked has taken some of what was on its way: then it is blocked from now on. */
+  lookForProgress(): void {
+    if (this.blockedSinceMs !== undefined && this.#untaken() !== this.#untakenBytes) this.#block();
   }
 
   #drained(): Promise<void> {
-    this.blockedSinceMs = this.#clock.monotonicMs();
+    this.#block();
     if (!this.#listensForDrain) {
       this.#listensForDrain = true;
       this.response.on('drain', () => this.#resume());

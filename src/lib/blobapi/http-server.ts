@@ -1,6 +1,5 @@
 // node:http's server, or node:https's, with the bounds of ours. It listens to nothing yet.
-import { setMaxListeners } from 'node:events';
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { SeekfsError } from '../base/errors.ts';
 import type { Limits } from './limits.ts';
@@ -11,18 +10,15 @@ export interface TlsFiles {
 }
 
 /**
- * A response that waits behind others of its connection is not told by node:http when the connection ends: without this
- * nobody would ever give back what is held for it.
+ * The requests of a pipeline in turn, each once the answer before it is sent: what was read for it earlier would hold memory
+ * for as long as the client likes. Those that are waiting when the connection ends are never begun.
  */
-function tellOfEnd({ socket }: IncomingMessage, response: ServerResponse): void {
-  if (response.socket) return;
-  const onEnd = (): void => {
-    if (!response.socket && !response.writableFinished) response.emit('close');
+function inTurn(listener: RequestListener): RequestListener {
+  return (request, response) => {
+    if (response.socket) listener(request, response);
+    // Not at once: node:http is still at work on the response.
+    else response.once('socket', () => process.nextTick(listener, request, response));
   };
-  // As many as there are requests in the pipeline.
-  setMaxListeners(0, socket);
-  socket.once('close', onEnd);
-  response.once('close', () => socket.off('close', onEnd));
 }
 
 /** @throws config_invalid when the certificate and key do not fit */
@@ -31,10 +27,7 @@ export function createHttpServer(
   tls: TlsFiles | undefined,
   listener: RequestListener,
 ): Server | TlsServer {
-  const tellingListener: RequestListener = (request, response) => {
-    tellOfEnd(request, response);
-    listener(request, response);
-  };
+  const listenerInTurn = inTurn(listener);
   const options = {
     maxHeaderSize: limits.headerBytesMax,
     headersTimeout: limits.headMsMax,
@@ -50,12 +43,13 @@ export function createHttpServer(
     server = tls
       ? createTlsServer(
           { ...options, cert: tls.certPem, key: tls.keyPem, minVersion: 'TLSv1.2', handshakeTimeout: limits.headMsMax },
-          tellingListener,
+          listenerInTurn,
         )
-      : createServer(options, tellingListener);
+      : createServer(options, listenerInTurn);
   } catch (error) {
     throw new SeekfsError('config_invalid', `the TLS certificate and key do not work: ${(error as Error).message}`);
   }
+  server.on('checkExpectation', listenerInTurn);
   server.maxConnections = limits.connectionsMax;
   return server;
 }

@@ -177,7 +177,7 @@ async function sendExtent(exchange: Exchange, found: Found, source: ExtentSource
   let isSent = false;
   let restBytes = extent.len;
   const flush = async (): Promise<void> => {
-    if (!isSent) void exchange.sendText(frameHead);
+    if (!isSent) exchange.sendAhead(frameHead);
     isSent = true;
     while (heldSlabs.length > 0) {
       const wait = exchange.send(heldSlabs.shift()!, false);

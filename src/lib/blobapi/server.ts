@@ -127,7 +127,6 @@ class BlobApi implements BlobServer {
     this.#limits = limits;
     this.#isTls = options.tls !== undefined;
     this.#server = createHttpServer(limits, options.tls, (request, response) => this.#onRequest(request, response));
-    this.#server.on('checkExpectation', (request, response) => this.#onRequest(request, response));
     this.#server.on('clientError', (error, socket) => {
       const isAnswering = [...this.#active].some((exchange) => exchange.request.socket === socket);
       answerClientError(error, socket as Socket, isAnswering);

@@ -38,6 +38,8 @@ const FIELDS: ReadonlyMap<string, RegExp> = new Map([
   ['pragma', VALUE],
   ['traceparent', VALUE],
   ['tracestate', VALUE],
+  // Of Node's fetch.
+  ['sec-fetch-mode', VALUE],
 ]);
 
 /** Undefined where the bytes are anything else than exactly one such request. */

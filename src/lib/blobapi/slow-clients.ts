@@ -37,6 +37,7 @@ export class SlowClients {
   #sweep(): void {
     const longAgoMs = this.#clock.monotonicMs() - this.#limits.writeStallMsMax;
     for (const exchange of this.#active) {
+      exchange.lookForProgress();
       if (exchange.blockedSinceMs !== undefined && exchange.blockedSinceMs < longAgoMs) this.#break(exchange);
     }
     if (this.#memory.waiting > 0) this.#relieve(this.#memory.waiting);
@@ -45,6 +46,7 @@ export class SlowClients {
   /** Breaks off as many as hold that many slabs, the longest blocked first. */
   #relieve(slabs: number): void {
     const longAgoMs = this.#clock.monotonicMs() - this.#limits.writeStallUnderPressureMsMax;
+    for (const exchange of this.#active) exchange.lookForProgress();
     const blocked = [...this.#active]
       .filter(({ blockedSinceMs }) => blockedSinceMs !== undefined && blockedSinceMs < longAgoMs)
       .sort((a, b) => a.blockedSinceMs! - b.blockedSinceMs!);

@@ -25,11 +25,12 @@ describe('what is recognised', () => {
     },
   );
 
-  test('what wrk, curl, undici and Python send', () => {
+  test('what wrk, curl, undici, Node and Python send', () => {
     for (const fields of [
       'Host: 127.0.0.1:7070\r\nRange: bytes=0-4095\r\n',
       'Host: 127.0.0.1:7070\r\nUser-Agent: curl/8.14.1\r\nAccept: */*\r\n',
       'host: 127.0.0.1:7070\r\nconnection: keep-alive\r\nrange: bytes=0-4095\r\nauthorization: Bearer abc/+=\r\n',
+      'host: 127.0.0.1:7070\r\nconnection: keep-alive\r\nrange: bytes=0-10\r\naccept: */*\r\naccept-language: *\r\nsec-fetch-mode: cors\r\nuser-agent: node\r\naccept-encoding: identity\r\n',
       'Host: localhost:7070\r\nUser-Agent: python-requests/2.32\r\nAccept-Encoding: gzip, deflate\r\nAccept: */*\r\nConnection: keep-alive\r\n',
     ]) {
       expect(parse(`${LINE}${fields}\r\n`), fields).toBeDefined();
