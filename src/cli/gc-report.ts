@@ -66,11 +66,13 @@ export async function remoteGc(
     meta_objects: metaObjects,
     meta_bytes: report.metaBytes,
     stale_intents: report.staleIntents,
+    uploads: report.uploads ?? null,
   });
   const names = (versions: readonly number[]): string => versions.map((version) => `v-${version}`).join(', ') || 'none';
   say(`kept: ${names(keptVersions)}`);
   if (youngVersions.length > 0) say(`of them younger than --grace, and kept for that: ${names(youngVersions)}`);
   say(`removed: ${names(removedVersions)}`);
-  const what = `${plural(objects, 'object')} of files (${formatBytes(objectBytes)}) and ${plural(metaObjects, 'object')} of manifests`;
+  if (report.uploads === undefined) say('the store does not tell which uploads were begun and not ended');
+  const what = `${plural(objects, 'object')} of files (${formatBytes(objectBytes)}), ${plural(metaObjects, 'object')} of manifests, and ${plural(report.uploads ?? 0, 'unfinished upload')}`;
   say(report.dryRun ? `${what} would go; nothing was removed (--dry-run)` : `${what} are gone`);
 }

@@ -12,7 +12,7 @@ export default class Gc extends SeekfsCommand {
 cache is brought within its bounds and compacted. With NS only that namespace's pages are dropped.
 
 With NS, --remote and --keep N: all versions but the newest N and the pinned ones are removed from the bucket, and the
-objects that only they named. What is younger than --grace stays.`;
+objects that only they named; uploads of puts that died are aborted. What is younger than --grace stays.`;
   static override examples = ['<%= config.bin %> gc --dry-run', '<%= config.bin %> gc dev --remote --keep 3 --dry-run'];
   static override args = { ns: optionalNsArg };
   static override flags = {

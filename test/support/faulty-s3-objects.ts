@@ -43,6 +43,7 @@ function crcText(bytes: Buffer): string {
 export class FaultyObjects {
   readonly #objects = new Map<string, Stored>();
   readonly #uploads = new Map<string, Map<number, Buffer>>();
+  readonly #begun = new Map<string, { readonly key: string; readonly at: Date }>();
   readonly #checkedUploads = new Set<string>();
   /** `ignored`: as s3rver does; `unquoted`: as Ceph compares If-Match. */
   conditions: 'kept' | 'ignored' | 'unquoted' | 'only If-None-Match' = 'kept';
@@ -52,6 +53,8 @@ export class FaultyObjects {
   onPart: ((partNumber: number, bytes: Buffer) => unknown) | undefined;
   /** Of one answer that lists parts. */
   partsPerPage = 1000;
+  /** Of one answer that lists uploads. */
+  uploadsPerPage = 1000;
   #uploadsBegun = 0;
 
   set(key: string, bytes: Buffer, etag = `"${createHash('md5').update(bytes).digest('hex')}"`): string {
@@ -65,6 +68,15 @@ export class FaultyObjects {
 
   get openUploads(): number {
     return this.#uploads.size;
+  }
+
+  /** As another client would, so long ago. */
+  beginUpload(key: string, ageMs = 0): string {
+    this.#uploadsBegun += 1;
+    const id = String(this.#uploadsBegun);
+    this.#uploads.set(id, new Map());
+    this.#begun.set(id, { key, at: new Date(Date.now() - ageMs) });
+    return id;
   }
 
   /** As another client's abort would, at once. */
@@ -81,6 +93,7 @@ export class FaultyObjects {
     const key = slash < 0 ? '' : decodeURIComponent(path.slice(slash + 1));
     const query = new URLSearchParams(search);
     const { method } = request;
+    if (key === '' && query.has('uploads')) return { operation: 'UPLOADS', key, query };
     if (key === '') return { operation: method === 'POST' ? 'DELETE' : 'LIST', key, query };
     if (method === 'POST') return { operation: query.has('uploads') ? 'CREATE' : 'COMPLETE', key, query };
     if (method === 'PUT') return { operation: query.has('partNumber') ? 'PART' : 'PUT', key, query };
@@ -105,9 +118,7 @@ export class FaultyObjects {
       case 'PUT':
         return this.#refused(key, request) ?? { status: 200, headers: { etag: this.set(key, body) }, body: EMPTY };
       case 'CREATE': {
-        this.#uploadsBegun += 1;
-        const id = String(this.#uploadsBegun);
-        this.#uploads.set(id, new Map());
+        const id = this.beginUpload(key);
         const answer = this.#xml(
           `<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`,
         );
@@ -128,6 +139,8 @@ export class FaultyObjects {
         parts.set(partNumber, body);
         return { status: 200, headers: { etag: `"${createHash('md5').update(body).digest('hex')}"` }, body: EMPTY };
       }
+      case 'UPLOADS':
+        return this.#listUploads(query);
       case 'PARTS':
         return this.#listParts(query);
       case 'COMPLETE': {
@@ -180,6 +193,28 @@ export class FaultyObjects {
     const algorithm = isChecked ? '<ChecksumAlgorithm>CRC32C</ChecksumAlgorithm>' : '';
     return this.#xml(
       `<ListPartsResult>${algorithm}<IsTruncated>${page.length < left.length}</IsTruncated>${marker}${listed.join('')}</ListPartsResult>`,
+    );
+  }
+
+  #listUploads(query: URLSearchParams): Answer {
+    const marker = [query.get('key-marker') ?? '', query.get('upload-id-marker') ?? ''] as const;
+    const left = [...this.#uploads.keys()]
+      .map((id) => ({ id, ...this.#begun.get(id)! }))
+      .filter(({ key }) => key.startsWith(query.get('prefix') ?? ''))
+      .sort((a, b) => compareKeys(a.key, b.key) || compareKeys(a.id, b.id))
+      .filter(({ key, id }) => (compareKeys(key, marker[0]) || compareKeys(id, marker[1])) > 0);
+    const page = left.slice(0, this.uploadsPerPage);
+    const listed = page.map(
+      ({ id, key, at }) =>
+        `<Upload><Key>${encodeURIComponent(key)}</Key><UploadId>${id}</UploadId><Initiated>${at.toISOString()}</Initiated></Upload>`,
+    );
+    const last = page.at(-1);
+    const isTruncated = page.length < left.length;
+    const next = isTruncated
+      ? `<NextKeyMarker>${encodeURIComponent(last!.key)}</NextKeyMarker><NextUploadIdMarker>${last!.id}</NextUploadIdMarker>`
+      : '';
+    return this.#xml(
+      `<ListMultipartUploadsResult><EncodingType>url</EncodingType><IsTruncated>${isTruncated}</IsTruncated>${next}${listed.join('')}</ListMultipartUploadsResult>`,
     );
   }
 

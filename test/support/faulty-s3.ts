@@ -37,7 +37,7 @@ export interface LoggedRequest {
   readonly method: string;
   /** Object key; empty for requests to the bucket. */
   readonly key: string;
-  /** "GET", "HEAD", "LIST", "PUT", "PART", "PARTS", "CREATE", "COMPLETE", "ABORT", "DELETE". */
+  /** "GET", "HEAD", "LIST", "PUT", "PART", "PARTS", "UPLOADS", "CREATE", "COMPLETE", "ABORT", "DELETE". */
   readonly operation: string;
   readonly range: string | undefined;
   readonly headers: IncomingMessage['headers'];

@@ -2,7 +2,7 @@
 // publishers (intents.ts), and it never removes what nobody published: a plain object goes only if a removed version
 // named exactly that object.
 import { isSeekfsError, SeekfsError, throwIfAborted } from '../base/errors.ts';
-import type { ObjectListing, ObjectStore } from '../objectstore/object-store.ts';
+import type { ObjectListing, ObjectStore, UploadListing } from '../objectstore/object-store.ts';
 import { peekIndex } from './codec.ts';
 import { namespaceNotFound, readHead } from './head.ts';
 import { LEASE_MS, Lease, type IntentDeps } from './intents.ts';
@@ -50,6 +50,8 @@ export interface RemoteGcReport {
   readonly metaBytes: number;
   /** Intents of publishers that died. */
   readonly staleIntents: number;
+  /** Multipart uploads of puts that died and that nobody has gone on with; undefined where the store does not tell. */
+  readonly uploads: number | undefined;
 }
 
 interface Plan {
@@ -58,6 +60,7 @@ interface Plan {
   readonly removed: readonly number[];
   readonly files: readonly ObjectListing[];
   readonly meta: readonly ObjectListing[];
+  readonly uploads: readonly UploadListing[] | undefined;
   /** A gc that died had left a list of what it was about to remove. */
   readonly hadReleased: boolean;
 }
@@ -97,6 +100,7 @@ export async function collectRemote(deps: PinDeps & IntentDeps, options: RemoteG
       }
       // The list of a gc before this one, too: what it named is gone, or is not to go.
       if (isListed || plan.hadReleased) await deps.store.delete({ keys: [releasedKey(ns)], signal });
+      for (const { key, uploadId } of plan.uploads ?? []) await deps.store.abortUpload?.({ key, uploadId, signal });
       if (stale.length > 0) await deps.store.delete({ keys: stale, signal });
     }
     return {
@@ -109,6 +113,7 @@ export async function collectRemote(deps: PinDeps & IntentDeps, options: RemoteG
       metaObjects: plan.meta.length,
       metaBytes: sumBytes(plan.meta),
       staleIntents: stale.length,
+      uploads: plan.uploads?.length,
     };
   } finally {
     await mark?.close();
@@ -208,6 +213,7 @@ async function planRemoval(deps: PinDeps & IntentDeps, options: RemoteGcOptions,
       if (isContentKey(object.key) || released.get(object.key)?.has(object.etag)) files.push(object);
     }
   }
+  const uploads = await listAbandoned(deps.store, { ns, begunBeforeMs: nowMs - graceMs, signal });
   const isRemoved = new Set(removed);
   const meta = [
     ...removed.map((version) => manifests.get(version)!),
@@ -215,7 +221,22 @@ async function planRemoval(deps: PinDeps & IntentDeps, options: RemoteGcOptions,
       .filter(({ version, object }) => isRemoved.has(version) || (!indexesInUse.has(object.key) && !isRecent(object)))
       .map(({ object }) => object),
   ];
-  return { kept, young, removed, files, meta, hadReleased };
+  return { kept, young, removed, files, meta, uploads, hadReleased };
+}
+
+/** Of content-addressed objects only, which is what a put writes: other keys' uploads are other tools'. */
+async function listAbandoned(
+  store: ObjectStore,
+  search: { readonly ns: string; readonly begunBeforeMs: number; readonly signal: AbortSignal | undefined },
+): Promise<readonly UploadListing[] | undefined> {
+  try {
+    const uploads = (await store.listUploads?.({ prefix: filesPrefix(search.ns), signal: search.signal })) ?? [];
+    return uploads.filter(({ key, begunAtMs }) => isContentKey(key) && begunAtMs <= search.begunBeforeMs);
+  } catch (error) {
+    // Not every policy allows it, and not every store knows it.
+    if (!isSeekfsError(error) || error.retryable || error.code === 'interrupted') throw error;
+    return undefined;
+  }
 }
 
 interface ListedVersions {

@@ -10,6 +10,7 @@ import type {
   ObjectStore,
   PutRequest,
   RangeSink,
+  UploadListing,
   WholeObject,
 } from './object-store.ts';
 
@@ -50,6 +51,10 @@ export class ForwardingObjectStore implements ObjectStore {
 
   async abortUpload(request: { key: string; uploadId: string; signal?: AbortSignal | undefined }): Promise<void> {
     await this.inner.abortUpload?.(request);
+  }
+
+  async listUploads(request: { prefix: string; signal?: AbortSignal | undefined }): Promise<readonly UploadListing[]> {
+    return (await this.inner.listUploads?.(request)) ?? [];
   }
 
   list(request: ListRequest): AsyncIterable<readonly ObjectListing[]> {

@@ -10,6 +10,7 @@ import type {
   ObjectListing,
   PutRequest,
   RangeSink,
+  UploadListing,
   WholeObject,
 } from './object-store.ts';
 
@@ -54,6 +55,10 @@ export class LazyObjectStore implements ObjectStore {
 
   async abortUpload(request: { key: string; uploadId: string; signal?: AbortSignal | undefined }): Promise<void> {
     await (await this.#store()).abortUpload?.(request);
+  }
+
+  async listUploads(request: { prefix: string; signal?: AbortSignal | undefined }): Promise<readonly UploadListing[]> {
+    return (await (await this.#store()).listUploads?.(request)) ?? [];
   }
 
   async *list(request: ListRequest): AsyncGenerator<readonly ObjectListing[]> {

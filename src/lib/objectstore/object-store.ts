@@ -102,6 +102,14 @@ export interface UploadMemory {
   forget(): Promise<void>;
 }
 
+/** A multipart put that was begun, and neither completed nor aborted. */
+export interface UploadListing {
+  readonly key: string;
+  readonly uploadId: string;
+  /** By the store's clock. */
+  readonly begunAtMs: number;
+}
+
 export interface PutRequest {
   readonly key: string;
   readonly source: PutSource;
@@ -150,6 +158,8 @@ export interface ObjectStore {
   makeDurable?(request: { keys: readonly string[]; signal?: AbortSignal | undefined }): Promise<void>;
   /** Gives up a multipart put with its parts; one that the store does not know is no error. Absent: there are none. */
   abortUpload?(request: { key: string; uploadId: string; signal?: AbortSignal | undefined }): Promise<void>;
+  /** All that were begun under the prefix and not ended, by anybody. Absent: there are none. */
+  listUploads?(request: { prefix: string; signal?: AbortSignal | undefined }): Promise<readonly UploadListing[]>;
   /** Pages of listings in UTF-8 byte order of their keys. */
   list(request: ListRequest): AsyncIterable<readonly ObjectListing[]>;
   /** Deleting what is not there is no error. */

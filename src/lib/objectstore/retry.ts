@@ -15,6 +15,7 @@ import type {
   ObjectStore,
   PutRequest,
   RangeSink,
+  UploadListing,
   WholeObject,
 } from './object-store.ts';
 import { withRetries, type RetryPolicy } from './retry-policy.ts';
@@ -110,6 +111,13 @@ export class RetryingObjectStore extends ForwardingObjectStore {
 
   override abortUpload(request: { key: string; uploadId: string; signal?: AbortSignal | undefined }): Promise<void> {
     return withRetries(this.#policy, request, () => this.inner.abortUpload?.(request) ?? Promise.resolve());
+  }
+
+  override listUploads(request: {
+    prefix: string;
+    signal?: AbortSignal | undefined;
+  }): Promise<readonly UploadListing[]> {
+    return withRetries(this.#policy, request, () => this.inner.listUploads?.(request) ?? Promise.resolve([]));
   }
 
   override async *list(request: ListRequest): AsyncGenerator<readonly ObjectListing[]> {

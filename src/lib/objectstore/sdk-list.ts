@@ -1,10 +1,11 @@
-// One page of ListObjectsV2, checked: keys decoded, in order, and inside the prefix.
+// One page of ListObjectsV2, checked: keys decoded, in order, and inside the prefix. And all of ListMultipartUploads.
 import { abortOptions } from './abort-options.ts';
 import { badAnswer, type S3Context } from './s3-errors.ts';
 import type { LoadedClient } from './s3-client.ts';
 import { normalizeEtag } from './s3-response.ts';
 import { compareKeys } from './key.ts';
-import type { ObjectListing } from './object-store.ts';
+import type { ObjectListing, UploadListing } from './object-store.ts';
+import type { RequestCounter } from './request-counter.ts';
 
 export interface ListedPage {
   readonly objects: readonly ObjectListing[];
@@ -56,6 +57,32 @@ export async function listObjects(
   if (nextToken === undefined || nextToken === token)
     throw badAnswer('did not say where a listing goes on', site.context);
   return { objects, nextToken };
+}
+
+export async function listUploads(
+  site: LoadedClient & { readonly bucket: string; readonly context: S3Context; readonly counter: RequestCounter },
+  request: { prefix: string; signal?: AbortSignal | undefined },
+): Promise<UploadListing[]> {
+  const { prefix, signal } = request;
+  const uploads: UploadListing[] = [];
+  for (let from: { KeyMarker: string; UploadIdMarker: string } | undefined; ;) {
+    site.counter.list();
+    const input = { Bucket: site.bucket, Prefix: prefix, EncodingType: 'url', ...from } as const;
+    const output = await site.client.send(new site.sdk.ListMultipartUploadsCommand(input), abortOptions(signal));
+    const decode = output.EncodingType === 'url' ? decodeKey : (key: string): string => key;
+    for (const { Key, UploadId, Initiated } of output.Uploads ?? []) {
+      if (Key === undefined || UploadId === undefined || Initiated === undefined) {
+        throw badAnswer('listed an upload without a key, id or time', site.context);
+      }
+      uploads.push({ key: decode(Key), uploadId: UploadId, begunAtMs: Initiated.getTime() });
+    }
+    if (!output.IsTruncated) return uploads;
+    const next = { KeyMarker: decode(output.NextKeyMarker ?? ''), UploadIdMarker: output.NextUploadIdMarker ?? '' };
+    if (next.KeyMarker === '' || (next.KeyMarker === from?.KeyMarker && next.UploadIdMarker === from.UploadIdMarker)) {
+      throw badAnswer('did not say where a listing of uploads goes on', site.context);
+    }
+    from = next;
+  }
 }
 
 function decodeKey(key: string): string {

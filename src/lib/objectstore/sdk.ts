@@ -17,6 +17,7 @@ import type {
   ObjectStore,
   PutRequest,
   RangeSink,
+  UploadListing,
   WholeObject,
 } from './object-store.ts';
 import type { RequestCounter } from './request-counter.ts';
@@ -35,7 +36,7 @@ import {
 import { orByRange } from './whole-by-range.ts';
 import { deleteObjects } from './sdk-delete.ts';
 import { sdkError } from './sdk-errors.ts';
-import { listObjects } from './sdk-list.ts';
+import { listObjects, listUploads } from './sdk-list.ts';
 import { abortUpload, putMultipart } from './sdk-multipart.ts';
 import { putSingle, type SdkPutSite } from './sdk-put.ts';
 import { deliver } from './sdk-body.ts';
@@ -179,6 +180,13 @@ export class SdkObjectStore implements ObjectStore {
     const context = this.#context('abort the upload of', request.key);
     await this.#attempt(context, request.signal, (loaded) =>
       abortUpload({ ...loaded, bucket: this.#s3.bucket, counter: this.#counter, context }, request),
+    );
+  }
+
+  async listUploads(request: { prefix: string; signal?: AbortSignal | undefined }): Promise<readonly UploadListing[]> {
+    const context = this.#context('list the uploads of', undefined);
+    return this.#attempt(context, request.signal, (loaded) =>
+      listUploads({ ...loaded, bucket: this.#s3.bucket, counter: this.#counter, context }, request),
     );
   }
 

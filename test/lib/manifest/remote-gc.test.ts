@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock, type Clock } from '../../../src/lib/base/clock.ts';
 import { SeekfsError } from '../../../src/lib/base/errors.ts';
 import { generate } from '../../../src/lib/manifest/generate.ts';
@@ -18,7 +18,9 @@ import type { PutDeps } from '../../../src/lib/manifest/put.ts';
 import { collectRemote, type RemoteGcReport } from '../../../src/lib/manifest/remote-gc.ts';
 import { removeFiles } from '../../../src/lib/manifest/remove.ts';
 import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { FaultyS3, type LoggedRequest } from '../../support/faulty-s3.ts';
 import { listKeys, manifestDeps, putObject } from '../../support/manifest-deps.ts';
+import { openS3Store } from '../../support/s3-store.ts';
 
 const DAY_MS = 24 * 3_600_000;
 let nowMs: number;
@@ -158,6 +160,49 @@ describe('gc of the bucket', () => {
     await putObject(store, 'namespaces/dev/HEAD', 'v-3\n');
     nowMs += 2 * DAY_MS;
     expect(await gc({ keep: 1 })).toMatchObject({ keptVersions: [4, 3] });
+  });
+});
+
+describe('uploads that nobody has ended', () => {
+  const [old, young] = [contentKey('dev', 'a b+&', 'ab'.repeat(32)), contentKey('dev', 'x', 'cd'.repeat(32))];
+  let server: FaultyS3;
+
+  beforeEach(async () => {
+    server = await new FaultyS3().listen();
+    const s3 = openS3Store(server.options());
+    deps = manifestDeps(s3);
+    await putObject(s3, fileKey('dev', 'a'), 'a');
+    await generate(deps, { ns: 'dev', patterns: [], pageSizeBytes: 65536 });
+  });
+
+  afterEach(async () => {
+    await deps.store.close();
+    await server.close();
+  });
+
+  test('are aborted where they are of puts and older than the grace period, on whichever page they are', async () => {
+    server.objects.uploadsPerPage = 2;
+    for (let count = 0; count < 5; count += 1) server.objects.beginUpload(old, 2 * DAY_MS);
+    const kept = [
+      server.objects.beginUpload(young, DAY_MS / 2),
+      // Another tool's, and another namespace's.
+      server.objects.beginUpload(fileKey('dev', 'plain'), 2 * DAY_MS),
+      server.objects.beginUpload(contentKey('dev2', 'x', 'ab'.repeat(32)), 2 * DAY_MS),
+    ];
+    expect(await gc({ keep: 1, dryRun: true })).toMatchObject({ uploads: 5 });
+    expect(server.objects.openUploads).toBe(8);
+    expect(await gc({ keep: 1 })).toMatchObject({ uploads: 5 });
+    expect(server.objects.openUploads).toBe(kept.length);
+    expect(await gc({ keep: 1, graceMs: DAY_MS / 4 })).toMatchObject({ uploads: 1 });
+    expect(await gc({ keep: 1 })).toMatchObject({ uploads: 0 });
+  });
+
+  test('are left where the store does not tell them, and gc does the rest', async () => {
+    server.objects.beginUpload(old, 2 * DAY_MS);
+    const where = ({ operation }: LoggedRequest): boolean => operation === 'UPLOADS';
+    server.fail({ kind: 'status', status: 403, code: 'AccessDenied' }, { where });
+    expect(await gc({ keep: 1 })).toMatchObject({ keptVersions: [1], uploads: undefined });
+    expect(server.objects.openUploads).toBe(1);
   });
 });
 
