@@ -2,7 +2,9 @@ import { beforeEach, expect, test } from 'vitest';
 import { generate } from '../../../src/lib/manifest/generate.ts';
 import { fileKey } from '../../../src/lib/manifest/key-layout.ts';
 import { pinVersion } from '../../../src/lib/manifest/pinned.ts';
+import { publish } from '../../../src/lib/manifest/publisher.ts';
 import type { PutDeps } from '../../../src/lib/manifest/put.ts';
+import type { FileEntry } from '../../../src/lib/manifest/types.ts';
 import { verifyBucket, type BucketFinding } from '../../../src/lib/manifest/verify-bucket.ts';
 import type { ObjectStore } from '../../../src/lib/objectstore/object-store.ts';
 import { manifestDeps, putObject } from '../../support/manifest-deps.ts';
@@ -49,4 +51,24 @@ test('bytes that rotted under the same ETag are found by a deep check', async ()
   });
   expect(await verify(false, rotten)).toEqual([]);
   expect(await verify(true, rotten)).toEqual(['content d']);
+});
+
+test.each([
+  [
+    'a CRC that is not of its bytes',
+    (crc: number) => (crc ^ 1) >>> 0,
+    ['content a', 'content b', 'content c', 'content d'],
+  ],
+  ['no CRC', () => undefined, []],
+])('pages with %s, in a manifest whose hashes are right, are judged by a deep check', async (_, change, expected) => {
+  const head = await pinVersion(deps, 'dev', { kind: 'head' });
+  const upserts: FileEntry[] = [];
+  for await (const entry of head.list()) {
+    const pages = entry.pages.map((page) => ({ ...page, crc32c: change(page.crc32c!) }));
+    upserts.push({ ...entry, pages });
+  }
+  await head.close();
+  await publish(deps, { ns: 'dev', plan: () => ({ upserts, removals: [] }) });
+  expect(await verify(false)).toEqual([]);
+  expect(await verify(true)).toEqual(expected);
 });
