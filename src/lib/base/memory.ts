@@ -59,13 +59,20 @@ interface Waiter {
 }
 
 class PooledSlab implements Slab {
-  bytes: Buffer;
+  #bytes: Buffer | (() => Buffer);
   readonly #give: () => void;
   #references = 1;
 
-  constructor(bytes: Buffer, give: () => void) {
-    this.bytes = bytes;
+  /** @param bytes or where to take them at the first use */
+  constructor(bytes: Buffer | (() => Buffer), give: () => void) {
+    this.#bytes = bytes;
     this.#give = give;
+  }
+
+  get bytes(): Buffer {
+    if (typeof this.#bytes !== 'function') return this.#bytes;
+    if (this.#references === 0) throw new Error('slab used after its last release');
+    return (this.#bytes = this.#bytes());
   }
 
   retain(): Slab {
@@ -82,12 +89,13 @@ class PooledSlab implements Slab {
 
   slice(start: number, end: number): Slab {
     this.retain();
-    return new PooledSlab(this.bytes.subarray(start, end), () => this.release());
+    const part = (): Buffer => this.bytes.subarray(start, end);
+    return new PooledSlab(typeof this.#bytes === 'function' ? part : part(), () => this.release());
   }
 
   narrow(start: number, end: number): Slab {
     if (this.#references === 1) {
-      this.bytes = this.bytes.subarray(start, end);
+      this.#bytes = this.bytes.subarray(start, end);
       return this;
     }
     const part = this.slice(start, end);
@@ -199,11 +207,19 @@ export class MemoryGovernor {
     return lengths.map((length) => this.#takeOne(length));
   }
 
+  /**
+   * Counted now, and taken at its first use: slabs for thousands of requests are acquired at once, and the later ones then
+   * use the memory that the first have given back. Fresh memory costs a fault for each 4 KiB.
+   */
   #takeOne(length: number): Slab {
     this.#inUse += 1;
-    const whole = this.#free.pop() ?? this.#arenas.take();
-    return new PooledSlab(length === SLAB_BYTES ? whole : whole.subarray(0, length), () => {
-      this.#free.push(whole);
+    let whole: Buffer | undefined;
+    const use = (): Buffer => {
+      whole = this.#free.pop() ?? this.#arenas.take();
+      return length === SLAB_BYTES ? whole : whole.subarray(0, length);
+    };
+    return new PooledSlab(use, () => {
+      if (whole) this.#free.push(whole);
       this.#inUse -= 1;
       if (this.#waiters.size > 0) this.#wake();
     });

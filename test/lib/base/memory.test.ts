@@ -37,6 +37,30 @@ describe('slabs', () => {
     for (const slab of slabs) slab.release();
   });
 
+  test('take memory when they are first used: later ones have that of those that were released', async () => {
+    const memory = new MemoryGovernor({ limitBytes: 64 * SLAB_BYTES });
+    const lengths = Array.from({ length: 64 }, () => SLAB_BYTES);
+    const slabs = (await memory.acquire(lengths, { lane: 'demand' }))!;
+    expect(memory.inUseBytes).toBe(memory.limitBytes);
+    const places = new Set<number>();
+    for (const slab of slabs) {
+      const part = slab.slice(5, 10);
+      places.add(slab.bytes.byteOffset);
+      expect(part.bytes.byteOffset).toBe(slab.bytes.byteOffset + 5);
+      slab.release();
+      part.release();
+    }
+    expect(places.size).toBe(1);
+    expect(memory.inUseBytes).toBe(0);
+  });
+
+  test('that were released before they were used cannot be used', async () => {
+    const memory = new MemoryGovernor({ limitBytes: SLAB_BYTES });
+    const [slab] = (await memory.acquire([10], { lane: 'demand' }))!;
+    slab!.release();
+    expect(() => slab!.bytes).toThrow('after its last release');
+  });
+
   test('go back with the last reference, that of a slice included', async () => {
     const governor = governorOf(1);
     const [slab] = (await governor.acquire([100], demand))!;
