@@ -3,7 +3,6 @@ import type { Config } from '../lib/config/config.ts';
 import { loadConfig, type LoadOptions } from '../lib/config/load.ts';
 import type { FlagValue } from '../lib/config/resolve.ts';
 import type { SettingKey } from '../lib/config/schema.ts';
-import { machineFacts } from './machine.ts';
 import { openSession, type Session } from './session.ts';
 import { pricePer1000Gets } from './price.ts';
 import { statsLine } from './stats.ts';
@@ -19,7 +18,7 @@ export function configFrom(flags: GlobalValues, lifetime: Lifetime): Promise<Con
     const value = values.get(flag);
     if (value !== undefined) given.set(key, { flag: `--${flag}`, text: String(value) });
   }
-  return loadConfig({ ...machineFacts(), configFile: flags.config, flags: given, ...lifetime });
+  return loadConfig({ env: process.env, configFile: flags.config, flags: given, ...lifetime });
 }
 
 /** Opens a session, does the work in it and closes it, whatever happens; `--stats` prints its line even then. */

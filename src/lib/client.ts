@@ -6,8 +6,11 @@ import { abortError, ERROR_TABLE, SeekfsError, throwIfAborted, type ErrorCode } 
 import { decodeFrameHead, FRAME_HEAD_BYTES, FRAMES_CONTENT_TYPE } from './blobapi/frames.ts';
 import type { Extent } from './read/reader.ts';
 
+export { SeekfsError, type ErrorCode } from './base/errors.ts';
+export type { Extent } from './read/reader.ts';
+
 export interface SeekfsClientOptions {
-  /** "http://127.0.0.1:7070". */
+  /** "http://127.0.0.1:7070", with a path where a proxy has the server below one. */
   readonly url: string;
   /** Bearer token, where the server wants one. */
   readonly token?: string | undefined;
@@ -41,6 +44,21 @@ export interface ClientManifest {
   readonly packed: Buffer;
 }
 
+export interface ClientFile {
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** "sha256:<hex>"; undefined in manifests that were written without. */
+  readonly hash: string | undefined;
+}
+
+/** As /ls answers. */
+interface Listing {
+  readonly version: number;
+  readonly digest: string;
+  readonly files: readonly { readonly path: string; readonly size: number; readonly hash?: string }[];
+  readonly next_start_after: string | null;
+}
+
 export interface HintRequest {
   readonly epoch?: number | undefined;
   readonly priority?: number | undefined;
@@ -49,6 +67,7 @@ export interface HintRequest {
 }
 
 const RETRY_MS = 100;
+const LIST_PAGE_FILES = 10_000;
 const CONNECTIONS_MAX = 64;
 const ERROR_BYTES_MAX = 64 * 1024;
 
@@ -65,6 +84,8 @@ type Answer = Dispatcher.ResponseData;
 
 export class SeekfsClient {
   readonly url: string;
+  readonly #origin: string;
+  readonly #basePath: string;
   readonly #options: SeekfsClientOptions;
   #pool: Promise<Pool> | undefined;
 
@@ -77,7 +98,9 @@ export class SeekfsClient {
       throw new SeekfsError('usage', `"${options.url}" is not a URL; write http://host:port`);
     }
     if (!/^https?:$/.test(url.protocol)) throw new SeekfsError('usage', `${url.protocol} is not http: or https:`);
-    this.url = url.origin;
+    this.#origin = url.origin;
+    this.#basePath = url.pathname.replace(/\/+$/, '');
+    this.url = this.#origin + this.#basePath;
     this.#options = options;
   }
 
@@ -168,6 +191,26 @@ export class SeekfsClient {
     });
   }
 
+  /** The files of one version, in UTF-8 byte order of their paths; all of the same version, however long it takes. */
+  async *list(
+    ns: string,
+    options: ClientReadOptions & { readonly prefix?: string | undefined } = {},
+  ): AsyncGenerator<ClientFile, void, undefined> {
+    const { prefix, signal } = options;
+    let { version } = options;
+    let startAfter: string | undefined;
+    do {
+      const parameters = { ns, version, prefix: prefix || undefined, start_after: startAfter, limit: LIST_PAGE_FILES };
+      const page = await this.#retried(signal, async () => {
+        const answer = await this.#ask('/ls', parameters, { signal });
+        return (await answer.body.json()) as Listing;
+      });
+      version ??= `${page.version}@${page.digest}`;
+      for (const { path, size, hash } of page.files) yield { path, sizeBytes: size, hash };
+      startAfter = page.next_start_after ?? undefined;
+    } while (startAfter !== undefined);
+  }
+
   /** Queues what will be read soon. */
   async hint(ns: string, request: HintRequest, options: ClientReadOptions = {}): Promise<void> {
     const { ttlMs, ...rest } = request;
@@ -188,7 +231,10 @@ export class SeekfsClient {
     const query = pairs.map(([name, value]) => `${name}=${encodeURIComponent(value!)}`).join('&');
     const { token } = this.#options;
     const headers = token === undefined ? ask.headers : { ...ask.headers, authorization: `Bearer ${token}` };
-    const request: Dispatcher.RequestOptions = { path: `${path}?${query}`, method: ask.method ?? 'GET' };
+    const request: Dispatcher.RequestOptions = {
+      path: `${this.#basePath}${path}?${query}`,
+      method: ask.method ?? 'GET',
+    };
     if (headers) request.headers = headers;
     if (ask.body !== undefined) request.body = ask.body;
     if (ask.signal) request.signal = ask.signal;
@@ -207,7 +253,7 @@ export class SeekfsClient {
     const { Pool: UndiciPool } = await import('undici');
     const { caPem } = this.#options;
     const connect = caPem === undefined ? {} : { connect: { ca: caPem } };
-    return new UndiciPool(this.url, { connections: CONNECTIONS_MAX, ...connect });
+    return new UndiciPool(this.#origin, { connections: CONNECTIONS_MAX, ...connect });
   }
 
   async #errorOf(answer: Answer): Promise<SeekfsError> {

@@ -94,6 +94,25 @@ describe('SeekfsClient', () => {
     expect((items[2] as Buffer).equals(BYTES.subarray(200_000, 400_000))).toBe(true);
   });
 
+  test('lists the files of one version, page by page', async () => {
+    const files = Object.fromEntries(Array.from({ length: 10_001 }, (_, index) => [`f/${index}`, Buffer.from('x')]));
+    data.namespaces['dev']!.push({ ...files, other: Buffer.from('y') });
+    const paths: string[] = [];
+    for await (const { path, sizeBytes } of client.list('dev', { prefix: 'f/' })) {
+      if (paths.length === 0) data.namespaces['dev']!.push({ 'f/new': Buffer.from('z') });
+      expect(sizeBytes).toBe(1);
+      paths.push(path);
+    }
+    expect(paths).toEqual(Object.keys(files).sort());
+  });
+
+  test('goes to a server below a path', async () => {
+    const below = new SeekfsClient({ url: `${server.url}/below/`, attemptsMax: 1 });
+    expect(below.url).toBe(`${server.url}/below`);
+    await expect(read(PATH, {}, below)).rejects.toThrow(/\/below answered 404|\/below\/blob/);
+    await below.close();
+  });
+
   test('hints are taken', async () => {
     await client.hint('dev', { epoch: 1, windows: [{ path: PATH, ranges: [[0, 1000]] }] });
     while (data.memoryReader.warmed.size === 0) await new Promise(setImmediate);

@@ -1,5 +1,5 @@
 // Settings in, the typed configuration out: defaults that depend on the machine, clamping, and rules over several keys.
-// The environment, the platform and file reading are given; used by src/cli and by programs that embed the library.
+// The environment is given, and the machine may be; used by src/cli and by programs that embed the library.
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SeekfsError } from '../base/errors.ts';
@@ -7,19 +7,26 @@ import { formatBytes, GIB, MIB } from '../base/units.ts';
 import type { Config, S3Config, StoreTarget } from './config.ts';
 import { parseListen } from './listen.ts';
 import { proxyFor } from './proxy.ts';
-import { resolveSettings, type ConfigSources, type Resolution } from './resolve.ts';
+import { thisMachine, type Machine } from './machine.ts';
+import { resolveSettings, type ConfigSources, type Environment, type FlagValue, type Resolution } from './resolve.ts';
 import { SETTINGS, SETTING_KEYS, type SettingKey, type SettingRow, type SettingValue } from './schema.ts';
 
-export interface LoadOptions extends ConfigSources {
-  /** What the process may use: the smaller of the machine's memory and the control group's limit. */
-  readonly usableMemoryBytes: number;
-  /** Size of the file system that holds, or would hold, the directory; undefined where it cannot be told. */
-  readonly diskTotalBytes: (path: string) => number | undefined;
+interface Lifetime {
   /** A command that ends soon, as against `serve`: it takes little memory. */
-  readonly oneShot: boolean;
+  readonly oneShot?: boolean | undefined;
   /** It reads every byte once, so that copies in L1 would be for nobody. */
   readonly readsOnce?: boolean | undefined;
 }
+
+/** What is not given of the machine is what it is; without `flags` there are none. */
+export interface LoadOptions extends Partial<Machine>, Lifetime {
+  /** SEEKFS_… and AWS_… variables: those of the process, or with others on top. */
+  readonly env: Environment;
+  readonly configFile?: string | undefined;
+  readonly flags?: ReadonlyMap<SettingKey, FlagValue>;
+}
+
+type Given = ConfigSources & Machine & Lifetime;
 
 const MEMORY_BYTES_MIN = 256 * MIB;
 const ONE_SHOT_L1_BYTES = 64 * MIB;
@@ -27,7 +34,8 @@ const ONE_SHOT_L1_BYTES = 64 * MIB;
 const ONE_SHOT_MEMORY_BYTES = 192 * MIB;
 
 /** @throws config_invalid, file_not_found, usage (a bad flag) */
-export async function loadConfig(options: LoadOptions): Promise<Config> {
+export async function loadConfig(given: LoadOptions): Promise<Config> {
+  const options: Given = { ...thisMachine(), flags: new Map(), ...given };
   const resolution = resolveSettings(options);
   const settings = new Settings(resolution);
   const store = storeTarget(settings, options);
@@ -108,14 +116,14 @@ class Settings {
   }
 }
 
-function userDirectory(options: LoadOptions, variable: string, fallback: string, name: string): string {
+function userDirectory(options: Given, variable: string, fallback: string, name: string): string {
   return join(options.env[variable] || join(options.homeDirectory, fallback), 'seekfs', name);
 }
 
 /** Stores other than AWS's allow more than AWS; none of them allows what a URL is made of. */
 const BUCKET = /^[^/?#@\s]+$/;
 
-function storeTarget(settings: Settings, options: LoadOptions): StoreTarget {
+function storeTarget(settings: Settings, options: Given): StoreTarget {
   const url = settings.given('store.url');
   if (url === undefined) {
     if (settings.isTableGiven('s3')) {
@@ -139,7 +147,7 @@ function storeTarget(settings: Settings, options: LoadOptions): StoreTarget {
   throw settings.invalid('store.url', `must be file:///directory or s3://bucket, ${shown} is neither`);
 }
 
-function s3Config(settings: Settings, options: LoadOptions): S3Config {
+function s3Config(settings: Settings, options: Given): S3Config {
   const { env } = options;
   const endpoint =
     settings.given('s3.endpoint') ?? (env['AWS_ENDPOINT_URL_S3'] || env['AWS_ENDPOINT_URL'] || undefined);
@@ -175,7 +183,7 @@ function credentials(settings: Settings): S3Config['credentials'] {
 }
 
 /** L1 is never more than half of the limit, and the limit never more than three quarters of what there is. */
-function memoryBounds(settings: Settings, options: LoadOptions): { limit: number; l1: number } {
+function memoryBounds(settings: Settings, options: Given): { limit: number; l1: number } {
   const usable = options.usableMemoryBytes;
   const holdable = Math.max(MEMORY_BYTES_MIN, Math.floor(usable * 0.75));
   const wantedL1 = options.oneShot ? undefined : settings.given('cache.l1_memory_gib');
@@ -201,7 +209,7 @@ function memoryBounds(settings: Settings, options: LoadOptions): { limit: number
   return { limit, l1: Math.min(wantedL1 ?? l1Max, l1Max) };
 }
 
-function clampL2(settings: Settings, options: LoadOptions, path: string): number | undefined {
+function clampL2(settings: Settings, options: Given, path: string): number | undefined {
   const wanted = settings.given('cache.l2_ssd_gib');
   const total = wanted === undefined ? undefined : options.diskTotalBytes(path);
   if (wanted === undefined || total === undefined || wanted <= total) return wanted;

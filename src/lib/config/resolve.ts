@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { SeekfsError } from '../base/errors.ts';
 import { nearestOf } from '../base/nearest.ts';
 import type { ResolvedSetting } from './config.ts';
+import type { Machine } from './machine.ts';
 import { SETTINGS, SETTING_KEYS, settingKeyOf, TABLE_NAMES, type SettingKey } from './schema.ts';
 import { parseTomlSettings, type TomlSetting } from './toml.ts';
 import { parseTextValue, parseTomlValue, type Parsed } from './values.ts';
@@ -16,15 +17,11 @@ export interface FlagValue {
   readonly text: string;
 }
 
-export interface ConfigSources {
+export interface ConfigSources extends Pick<Machine, 'workingDirectory' | 'homeDirectory' | 'readFile'> {
   /** The value of `--config`. */
   readonly configFile?: string | undefined;
   readonly flags: ReadonlyMap<SettingKey, FlagValue>;
   readonly env: Environment;
-  readonly workingDirectory: string;
-  readonly homeDirectory: string;
-  /** The text of the file, or undefined where there is none. */
-  readonly readFile: (path: string) => string | undefined;
 }
 
 export interface Resolution {
