@@ -1,7 +1,7 @@
 // The work of `cat` and `readv`, which shells call in loops: shared by the commands and the lean way into them.
 import { clipRange } from '../lib/base/byte-range.ts';
 import { MIB } from '../lib/base/units.ts';
-import type { Extent } from '../lib/read/reader.ts';
+import type { Extent, Reader } from '../lib/read/reader.ts';
 import { writeSlabs } from './output.ts';
 import type { Session } from './session.ts';
 import { byteOutput } from './stdout.ts';
@@ -23,17 +23,25 @@ async function tune(): Promise<void> {
   tuneForShortRun();
 }
 
+/** The reader, whose cache is opened while HEAD and the manifest are on their way. A failure is heard where it is awaited. */
+function openedMeanwhile(seekfs: Session['seekfs']): Promise<Reader> {
+  const opening = seekfs.reader();
+  opening.catch(() => undefined);
+  return opening;
+}
+
 export async function cat({ config, seekfs, pin, signal, progress }: Session, request: CatRequest): Promise<void> {
   // First, so that a reader who goes away is seen whatever the work waits for.
   const write = byteOutput();
   // Before the engine compiles its parser.
   if (config.store.kind === 's3') await tune();
+  const opening = openedMeanwhile(seekfs);
   const version = await pin(request.ns);
   const entry = await version.lookup(request.path);
   const range = clipRange(request, entry.sizeBytes);
   if (range.len === 0) return;
   if (range.len >= TUNED_BYTES_MIN) await tune();
-  const reader = await seekfs.reader();
+  const reader = await opening;
   await writeSlabs(write, reader.stream(version, entry, range, { signal }), {
     signal,
     onProgress: (doneBytes) => progress.update({ doneBytes, totalBytes: range.len }),
@@ -47,8 +55,9 @@ export async function readv(
   // First, so that a reader who goes away is seen whatever the work waits for.
   const write = byteOutput();
   if (config.store.kind === 's3') await tune();
+  const opening = openedMeanwhile(seekfs);
   const version = await pin(request.ns);
-  const reader = await seekfs.reader();
+  const reader = await opening;
   await writeSlabs(write, reader.readv(version, request.extents, { signal }), {
     signal,
     onProgress: (doneBytes) => progress.update({ doneBytes }),

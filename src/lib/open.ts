@@ -55,6 +55,8 @@ export function openSeekfs(config: Config, options: OpenOptions = {}): Seekfs {
   return new WiredSeekfs(config, options.log ?? silentLogger);
 }
 
+const notOpened = (): undefined => undefined;
+
 class WiredSeekfs implements Seekfs {
   readonly config: Config;
   readonly metrics = new Metrics();
@@ -173,12 +175,13 @@ class WiredSeekfs implements Seekfs {
   }
 
   async close(): Promise<void> {
-    // In order: nobody reads any more, then the cache writes what is queued, then the store's connections go.
-    await (await this.#reader)?.close();
-    const cache = await this.#cache;
+    // In order: nobody reads any more, then the cache writes what is queued, then the store's connections go. What could not be
+    // opened has been reported to whoever asked for it.
+    await (await this.#reader?.catch(notOpened))?.close();
+    const cache = await this.#cache?.catch(notOpened);
     await cache?.drain();
     await this.#claims?.close();
-    await (cache ?? (await this.#segmentStore))?.close();
+    await (cache ?? (await this.#segmentStore?.catch(notOpened)))?.close();
     for (const timer of this.#registrations) clearTimeout(timer);
     await this.#registry?.close();
     await this.store.close();

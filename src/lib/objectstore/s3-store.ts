@@ -6,12 +6,12 @@ import type { Random } from '../base/random.ts';
 import { BudgetedObjectStore } from './budget.ts';
 import { GetGate } from './get-gate.ts';
 import { HedgedObjectStore } from './hedge.ts';
+import { LazyObjectStore } from './lazy.ts';
 import type { ObjectStore } from './object-store.ts';
 import { RequestCounter } from './request-counter.ts';
 import { RetryingObjectStore } from './retry.ts';
 import type { RetryPolicy } from './retry-policy.ts';
-import type { S3Options } from './s3-options.ts';
-import { SdkObjectStore } from './sdk.ts';
+import { s3Url, type S3Options } from './s3-options.ts';
 import { UndiciObjectStore } from './undici.ts';
 
 export interface S3StoreOptions {
@@ -54,7 +54,11 @@ export function createS3Store(options: S3StoreOptions, deps: StoreDeps): ObjectS
   });
   const s3 = { connectionsMax: Math.max(1, options.maxInflightGets), ...options.s3 };
   const counter = new RequestCounter(metrics);
-  const sdk = new SdkObjectStore({ s3, counter, partRetries: policy });
+  // Reads through the other engine do without it.
+  const sdk = new LazyObjectStore(s3Url(s3), async () => {
+    const { SdkObjectStore } = await import('./sdk.ts');
+    return new SdkObjectStore({ s3, counter, partRetries: policy });
+  });
   const engine = options.engine === 'sdk' ? sdk : new UndiciObjectStore({ s3, counter, clock, sdk });
   const hedged = options.hedgeSlowGets ? new HedgedObjectStore(engine, { gate, clock, metrics }) : engine;
   return new RetryingObjectStore(new BudgetedObjectStore(hedged, gate), policy);

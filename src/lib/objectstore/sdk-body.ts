@@ -1,5 +1,5 @@
 // Hands the body of an SDK answer to a sink, chunk by chunk, and gives up on one that stands still.
-import { IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { SeekfsError, abortError } from '../base/errors.ts';
 import { onAbort } from '../base/on-abort.ts';
@@ -17,7 +17,7 @@ export async function deliver(
   const { stallMs, context, signal } = options;
   const stalled = badAnswer(`sent nothing for ${stallMs} ms in the middle of a body`, context);
   // The client's own time-out on an idle socket would take a sink that holds the body back for a store that stands still.
-  if (body instanceof IncomingMessage) body.setTimeout(0);
+  if ('setTimeout' in body) (body as IncomingMessage).setTimeout(0);
   let sinkWorks = false;
   const timer = setTimeout(() => {
     if (sinkWorks) timer.refresh();

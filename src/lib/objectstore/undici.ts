@@ -6,7 +6,14 @@ import type { Clock } from '../base/clock.ts';
 import { SeekfsError, throwIfAborted } from '../base/errors.ts';
 import { ForwardingObjectStore } from './forwarding.ts';
 import { checkKey } from './key.ts';
-import type { GetRangeRequest, GetWholeRequest, ObjectHead, RangeSink, WholeObject } from './object-store.ts';
+import type {
+  GetRangeRequest,
+  GetWholeRequest,
+  ObjectHead,
+  ObjectStore,
+  RangeSink,
+  WholeObject,
+} from './object-store.ts';
 import type { GetDispatcher } from './plain-http.ts';
 import { PresignedRequests, type SignedRequest } from './presigned-requests.ts';
 import type { RequestCounter } from './request-counter.ts';
@@ -14,7 +21,6 @@ import type { S3Context } from './s3-errors.ts';
 import { endpointName, proxyName, type S3Options } from './s3-options.ts';
 import { checkNotEncoded, checkRangeAnswer, checkWholeAnswer } from './s3-response.ts';
 import { sdkError } from './sdk-errors.ts';
-import type { SdkObjectStore } from './sdk.ts';
 import { checkRange, tooLarge } from './source.ts';
 import { orByRange } from './whole-by-range.ts';
 import { createGetDispatcher } from './undici-dispatcher.ts';
@@ -25,7 +31,7 @@ export interface UndiciStoreOptions {
   readonly counter: RequestCounter;
   readonly clock: Clock;
   /** For what this engine does not do itself. */
-  readonly sdk: SdkObjectStore;
+  readonly sdk: ObjectStore;
 }
 
 export class UndiciObjectStore extends ForwardingObjectStore {

@@ -114,18 +114,23 @@ async function* streamLoads(
   try {
     while (planned < end || open.length > 0) {
       if (open.length === 0) planned = (await begin(planned, false))!;
+      let refused = false;
       while (open.length <= window && planned < end) {
         const stop = await begin(planned, true);
         if (stop === undefined) {
           window = Math.max(1, window >> 1);
+          refused = true;
           break;
         }
         planned = stop;
       }
       const head = open[0]!;
       if (!head.slabs.ready && head.load.cold) {
+        const isWider = window < WINDOW_MAX;
         window = Math.min(WINDOW_MAX, window * 2);
         options.onStarved?.(true);
+        // What it has room for now is sent before the wait, not after the first GET has ended.
+        if (isWider && !refused && planned < end) continue;
       }
       for (let slab = await head.slabs.next(); slab; slab = await head.slabs.next()) yield slab;
       throwIfAborted(signal);
