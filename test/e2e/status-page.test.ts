@@ -97,6 +97,15 @@ describe.skipIf(!isThere)('the status page', () => {
         .locator('rect:not(.back)')
         .evaluateAll((cells) => cells.map((cell) => cell.getAttribute('fill-opacity')));
     await expect.poll(opacities, POLL).toEqual(expect.arrayContaining(['0', '1']));
+    // What is cached to its end fills its bar to the end.
+    const ends = await page.locator('svg.heat').evaluateAll((maps) =>
+      maps.map((map) => {
+        const last = map.lastElementChild!;
+        const end = Number(last.getAttribute('x')) + Number(last.getAttribute('width'));
+        return end - Number(map.getAttribute('viewBox')!.split(' ')[2]);
+      }),
+    );
+    expect(new Set(ends)).toEqual(new Set([0]));
     const background = await page.evaluate<string>('getComputedStyle(document.body).backgroundColor');
     expect(background).toBe(view.dark ? 'rgb(18, 22, 28)' : 'rgb(246, 247, 249)');
     const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');

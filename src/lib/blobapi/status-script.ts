@@ -78,10 +78,10 @@ function heat(file) {
   const cached = file.cells.length ? file.cells.reduce((sum, cell) => sum + cell, 0) / file.cells.length : 1;
   row.append(node('span', 'name', file.ns + '/' + file.path),
     node('span', 'num', bytes(file.bytes) + ', ' + percent(cached) + ' cached, ' + counted(file.reads, 'read')));
-  const wide = Math.max(1, file.cells.length);
+  const wide = Math.max(1, file.cells.length), gap = Math.min(0.04, wide / 1200);
   const map = drawn('svg', { class: 'heat', viewBox: '0 0 ' + wide + ' 1', preserveAspectRatio: 'none', role: 'img', 'aria-label': percent(cached) + ' cached' });
   map.append(drawn('rect', { class: 'back', width: wide, height: 1 }),
-    ...file.cells.map((cell, index) => drawn('rect', { x: index, width: 0.96, height: 1, 'fill-opacity': cell })));
+    ...file.cells.map((cell, index) => drawn('rect', { x: index, width: index === wide - 1 ? 1 : 1 - gap, height: 1, 'fill-opacity': cell })));
   box.append(row, map);
   return box;
 }
