@@ -32,26 +32,29 @@ export async function checkCache(
   options: { readonly deep: boolean; readonly repair: boolean },
 ): Promise<CacheCheck> {
   const directoryPath = config.cache.path;
-  const check = (deep: boolean): Promise<CheckReport> =>
+  const check = (): Promise<CheckReport> =>
     checkSegmentStore({
       disk: nodeDisk,
       directoryPath,
-      deep,
+      deep: options.deep,
       signal,
       onProgress: (state) => progress.update({ ...state, note: 'cache' }),
     });
-  const found = await check(options.deep);
+  const found = await check();
   const problems = problemsOf(found);
   const segmentStore = options.repair && problems.length > 0 ? await seekfs.segmentStore() : undefined;
   if (!segmentStore) {
     return { found, problems: problems.length, problemsLeft: problems.length, repaired: false };
   }
   await segmentStore.maintenance.repair(problems);
-  const left = problemsOf(await check(options.deep)).length;
+  const left = problemsOf(await check()).length;
   return { found, problems: problems.length, problemsLeft: left, repaired: true };
 }
 
-export async function checkBucket(session: Session, ns: string, deep: boolean): Promise<BucketCheck> {
+export async function checkBucket(
+  session: Session,
+  { ns, deep }: { readonly ns: string; readonly deep: boolean },
+): Promise<BucketCheck> {
   const { seekfs, signal, progress } = session;
   const version = await session.pin(ns);
   const findings: BucketFinding[] = [];

@@ -25,7 +25,7 @@ which drops from the cache what is bad and rebuilds its index. Exit status 3 whe
     const { args, flags } = await this.parse(Fsck);
     await this.work(flags, async (session) => {
       const cache = await checkCache(session, flags);
-      const bucket = args.ns === undefined ? undefined : await checkBucket(session, args.ns, flags.deep);
+      const bucket = args.ns === undefined ? undefined : await checkBucket(session, { ns: args.ns, deep: flags.deep });
       session.progress.stop();
       await session.document(fsckFields(cache, bucket));
       sayFindings(session, cache, bucket);

@@ -17,7 +17,7 @@ export default class ManifestVerify extends SeekfsCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ManifestVerify);
     await this.work(flags, async (session) => {
-      const bucket = await checkBucket(session, args.ns, flags.deep);
+      const bucket = await checkBucket(session, { ns: args.ns, deep: flags.deep });
       session.progress.stop();
       await session.document({ deep: flags.deep, ...bucket });
       sayBucket(session, bucket);

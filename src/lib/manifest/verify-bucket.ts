@@ -63,7 +63,7 @@ export async function verifyBucket(
     const fault = findFault(entry, object);
     if (fault) report(entry, ...fault);
     else if (pool && object) {
-      const content = await readContent(store, pool, entry, object, {
+      const content = await readContent({ store, pool }, entry, object, {
         onBytes: (bytes) => {
           state.bytesDone += bytes;
           options.onProgress?.({ ...state });
@@ -109,8 +109,7 @@ function findFault(entry: FileEntry, object: Pick<ObjectHead, 'sizeBytes' | 'eta
 }
 
 async function readContent(
-  store: ObjectStore,
-  pool: ChecksumPool,
+  { store, pool }: { store: ObjectStore; pool: ChecksumPool },
   entry: FileEntry,
   object: Pick<ObjectHead, 'etag'>,
   reading: { onBytes: (bytes: number) => void; signal: AbortSignal | undefined },

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '../../../src/lib/base/clock.ts';
 import { silentLogger } from '../../../src/lib/base/log.ts';
 import { Metrics } from '../../../src/lib/base/metrics.ts';
@@ -15,6 +15,12 @@ import { temporaryDirectory } from '../../support/temporary-directory.ts';
 const RECORD = { group: Buffer.from('g'), item: Buffer.from('i'), payloadBytes: 1000 };
 /** Of 2 MiB what whole records like that take, with the frame of a segment. */
 const SEGMENT_BYTES = 2_097_132;
+
+const sets: SegmentSet[] = [];
+
+afterEach(async () => {
+  for (const set of sets.splice(0)) await set.close();
+});
 
 /** A guard of 64 MiB, and so of segments of 2, on a disk with so much space, beside the open segment of another writer. */
 async function guard(options: { freeBytes: number; reservedBytes: number }): Promise<CapacityGuard> {
@@ -35,6 +41,7 @@ async function guard(options: { freeBytes: number; reservedBytes: number }): Pro
     metrics: new Metrics(),
     log: silentLogger,
   });
+  sets.push(set);
   return new CapacityGuard({ disk, set, capacityBytes: 64 * MIB, freeReserveBytes: 100 * MIB });
 }
 

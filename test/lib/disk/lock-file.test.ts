@@ -94,10 +94,11 @@ describe('LockFile', () => {
       { ...self, startTime: '1' },
     ];
     for (const identity of identities) {
-      expect(await new LockFile({ disk, directory, identity }).tryAcquire()).toBeDefined();
+      const itsOwn = await new LockFile({ disk, directory, identity }).tryAcquire();
       const mine = await new LockFile({ disk, directory }).tryAcquire();
-      expect(mine).toBeDefined();
+      expect([itsOwn, mine]).toEqual([expect.anything(), expect.anything()]);
       await mine!.release();
+      await itsOwn!.release();
     }
   });
 
@@ -111,7 +112,9 @@ describe('LockFile', () => {
       clock.advance(9000);
     }
     clock.advance(2000);
-    expect((await lock.tryAcquire())?.generation).toBe(2);
+    const held = await lock.tryAcquire();
+    expect(held?.generation).toBe(2);
+    await held!.release();
   });
 
   test('treats a record that cannot be read like a holder elsewhere: waited for, then taken over', async () => {
@@ -121,29 +124,31 @@ describe('LockFile', () => {
     const lock = new LockFile({ disk, directory, clock });
     expect(await lock.tryAcquire()).toBeUndefined();
     clock.advance(11_000);
-    expect((await lock.tryAcquire())?.generation).toBe(8);
+    const held = await lock.tryAcquire();
+    expect(held?.generation).toBe(8);
+    await held!.release();
   });
 
   test('a process that slept between listing and creating finds the higher generation and does not hold', async () => {
     const directory = await temporaryDirectory();
     const other = new LockFile({ disk, directory });
     await (await other.acquire({ waitMsMax: 0 })).release();
-    let sleptOnce = false;
+    let third: Awaited<ReturnType<LockFile['acquire']>> | undefined;
     const sleepy = {
       ...disk,
       link: async (from: string, to: string) => {
-        if (!sleptOnce) {
-          sleptOnce = true;
+        if (!third) {
           await (await other.acquire({ waitMsMax: 0 })).release();
-          await other.acquire({ waitMsMax: 0 });
+          third = await other.acquire({ waitMsMax: 0 });
           await disk.remove(to);
         }
         await disk.link(from, to);
       },
     };
     expect(await new LockFile({ disk: sleepy, directory }).tryAcquire()).toBeUndefined();
-    expect(sleptOnce).toBe(true);
     expect(await readdir(directory)).toEqual(['lock.1', 'lock.3']);
+    expect(third?.generation).toBe(3);
+    await third!.release();
   });
 
   describe('between processes', () => {
