@@ -62,10 +62,12 @@ export class GetGate {
   readonly #getsPerDayMax: number;
   readonly #deadlineMs: number;
   readonly #waiting: Readonly<Record<Lane, Set<Waiter>>> = { demand: new Set(), speculation: new Set() };
-  readonly #closing = new AbortController();
   readonly #cells: Readonly<Record<Lane | 'inflight' | 'rate', Cell>>;
   #inflight = 0;
-  #sleeping = false;
+  /** When `#timer` goes off; Infinity where there is none. */
+  #wakesAtMs = Infinity;
+  #timer = new AbortController();
+  #closed = false;
   #halvedAtMs = -Infinity;
   #recoveredAtMs = 0;
   #day = { number: -1, gets: 0 };
@@ -152,7 +154,8 @@ export class GetGate {
 
   /** Refuses what still waits. */
   close(): void {
-    this.#closing.abort();
+    this.#closed = true;
+    this.#timer.abort();
     const error = new SeekfsError('interrupted', 'the store was closed while a GET waited for its turn');
     for (const waiter of [...this.#waiting.demand, ...this.#waiting.speculation]) waiter.refuse(error);
   }
@@ -219,10 +222,12 @@ export class GetGate {
     return undefined;
   }
 
-  /** One timer for all: until the next token, or the next deadline where only the cap is in the way. */
+  /**
+   * One timer for all: until the next token, or the next deadline where only the cap is in the way. What was to wait for
+   * the cap may have to wait for a token by now, which comes sooner.
+   */
   async #pumpLater(): Promise<void> {
-    if (this.#sleeping) return;
-    this.#sleeping = true;
+    if (this.#closed) return;
     const nowMs = this.#clock.monotonicMs();
     const isCapped = this.#inflight >= this.#inflightMax;
     let delayMs = isCapped ? this.#deadlineMs : Math.max(this.#bucket.delayMs(), this.#bytes?.delayMs() ?? 0);
@@ -231,13 +236,18 @@ export class GetGate {
       delayMs = Math.min(delayMs, sinceMs + this.#deadlineMs - nowMs);
       break;
     }
+    delayMs = Math.max(1, Math.ceil(delayMs));
+    // The same moment, seen later, differs by what was rounded.
+    if (nowMs + delayMs > this.#wakesAtMs - 1) return;
+    this.#timer.abort();
+    const timer = (this.#timer = new AbortController());
+    this.#wakesAtMs = nowMs + delayMs;
     try {
-      await this.#clock.sleep(Math.max(1, Math.ceil(delayMs)), this.#closing.signal);
+      await this.#clock.sleep(delayMs, timer.signal);
     } catch {
       return;
-    } finally {
-      this.#sleeping = false;
     }
+    this.#wakesAtMs = Infinity;
     this.#pump();
   }
 

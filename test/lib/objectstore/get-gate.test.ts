@@ -65,6 +65,21 @@ describe('GetGate', () => {
     expect(metrics.get('seekfs_store_inflight_gets')).toBe(0);
   });
 
+  test('what waited for the cap waits for the next token, once the store has asked to slow down, and no longer', async () => {
+    const { clock, gate, log, open, admit } = gateWith({ getsPerSecond: 4, inflightMax: 2 });
+    for (const name of ['a', 'b', 'c']) admit(name);
+    await settled();
+    gate.throttled();
+    open[0]!();
+    open[1]!();
+    await settled();
+    expect(log).toEqual(['a', 'b']);
+    // Two a second now.
+    clock.advance(500);
+    await settled();
+    expect(log).toEqual(['a', 'b', 'c']);
+  });
+
   test('lets demand go before speculation, and a promoted GET with demand', async () => {
     const { log, open, admit } = gateWith({ inflightMax: 1 });
     const promotion = new AbortController();
