@@ -61,7 +61,7 @@ test('clients that take nothing give way when a reader waits for their memory', 
 });
 
 test('answers that wait behind another are broken off with their connection, never sent with the bytes of others', async () => {
-  await start(1 * MIB, { writeStallMsMax: 60_000, writeStallUnderPressureMsMax: 20 });
+  await start(1 * MIB, { writeStallMsMax: 50, writeStallUnderPressureMsMax: 20 });
   const client = stalledClient();
   // Not a simple request: node:http has the connection, and queues what is answered meanwhile.
   const waiting = 'GET /blob?ns=dev&path=big&len=1000 HTTP/1.1\r\nHost: x\r\nCookie: a\r\n\r\n';
