@@ -148,7 +148,7 @@ async function streamSlabs({ exchange, context, entry }: Body, range: ByteRange,
   const { reader, version } = context;
   let restBytes = range.len;
   let isFirst = true;
-  for await (const slab of reader.stream(version, entry, range, { signal: exchange.signal })) {
+  for await (const slab of reader.stream(version, entry, range, { signal: exchange.signal, inline: true })) {
     restBytes -= slab.bytes.length;
     if (restBytes < 0) {
       slab.release();

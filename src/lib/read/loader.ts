@@ -135,16 +135,19 @@ export class Loader {
    * The short way for small reads: the slabs, which the caller owns, without a promise where all of it lies in memory;
    * undefined where the cache has not all of it or there is no memory just now.
    */
-  tryCached(piece: PagePiece, signal?: AbortSignal): MaybePromise<Slab[] | undefined> {
+  tryCached(
+    piece: PagePiece,
+    { signal, getsUncached = 1 }: Pick<LoadOptions, 'signal' | 'getsUncached'> = {},
+  ): MaybePromise<Slab[] | undefined> {
     const ticket = this.#tickets.tryAcquire(granulesOf(piece).count);
     if (!ticket) return undefined;
     const read = (): MaybePromise<Slab[] | undefined> => this.#deps.cache.read(piece.filePage.page, piece, { signal });
-    return andThen(lastly(read, ticket), (slabs) => this.#counted(piece, slabs));
+    return andThen(lastly(read, ticket), (slabs) => this.#counted(piece, slabs, getsUncached));
   }
 
-  #counted(piece: PagePiece, slabs: Slab[] | undefined): Slab[] | undefined {
+  #counted(piece: PagePiece, slabs: Slab[] | undefined, getsUncached: number): Slab[] | undefined {
     if (!slabs) return undefined;
-    this.#deps.saved.cached.value += 1;
+    this.#deps.saved.cached.value += getsUncached;
     if (piece.filePage.page.kind === 'unchecked') this.#deps.uncheckedBytes.value += piece.len;
     return slabs;
   }

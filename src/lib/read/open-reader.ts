@@ -21,7 +21,16 @@ import { Loader } from './loader.ts';
 import { FilePages } from './pages.ts';
 import { PlannedBatches } from './planned.ts';
 import { ReadAhead } from './read-ahead.ts';
-import type { Extent, PlanOptions, ReadOptions, Reader, WarmOptions, WarmPlan, WarmTarget } from './reader.ts';
+import type {
+  Extent,
+  PlanOptions,
+  ReadOptions,
+  Reader,
+  StreamingOptions,
+  WarmOptions,
+  WarmPlan,
+  WarmTarget,
+} from './reader.ts';
 import { readExtents, type FileExtent, type ReadvDeps } from './readv.ts';
 import { smallPiece, streamRange } from './stream.ts';
 import { Warming } from './warming.ts';
@@ -131,13 +140,13 @@ class OpenReader implements Reader {
     version: PinnedVersion,
     entry: FileEntry,
     range: ByteRange,
-    options: ReadOptions = {},
+    options: StreamingOptions = {},
   ): AsyncGenerator<Slab, void, undefined> {
     if (range.len === 0) return;
     const file = await this.#open(version, entry, options.signal);
-    const lane = options.lane ?? 'demand';
+    const { lane = 'demand', signal, inline } = options;
     const starved = lane === 'demand' ? this.#readAhead.note(file, range) : undefined;
-    yield* streamRange(this.#readv, file, range, { lane, signal: options.signal, onStarved: starved });
+    yield* streamRange(this.#readv, file, range, { lane, signal, inline, onStarved: starved });
   }
 
   async *readv(

@@ -1,6 +1,12 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import type { ByteRange } from '../../../src/lib/base/byte-range.ts';
+import { MemoryGovernor } from '../../../src/lib/base/memory.ts';
+import { Metrics } from '../../../src/lib/base/metrics.ts';
+import { seededRandom } from '../../../src/lib/base/random.ts';
 import { KIB, MIB } from '../../../src/lib/base/units.ts';
-import { publishBytes, someBytes } from '../../support/data-set.ts';
+import { L1 } from '../../../src/lib/cache/l1.ts';
+import { createPageCache } from '../../../src/lib/cache/layered-cache.ts';
+import { collect, publishBytes, someBytes } from '../../support/data-set.ts';
 import { closeBenches, failure, readBench } from '../../support/read-bench.ts';
 
 afterEach(closeBenches);
@@ -79,5 +85,100 @@ describe('64 readers of 64 files under one limit', () => {
     for (const { slabs } of stalled) await slabs.return?.(undefined).catch(() => undefined);
     expect(memory.waiting).toBe(0);
     expect(memory.tickets.inUse).toBe(0);
+  });
+});
+
+describe('an inline stream', () => {
+  const bytes = someBytes(6 * MIB + 12_345);
+  const file = { path: 'a', bytes, pageSizeBytes: 2 * MIB };
+
+  /** Over a cache that answers at once. */
+  async function inlineBench() {
+    const memory = new MemoryGovernor({ limitBytes: 64 * MIB });
+    const metrics = new Metrics();
+    const cache = createPageCache({ l1: new L1({ limitBytes: 16 * MIB, governor: memory, metrics }), metrics });
+    const { store, reader } = readBench({ deps: { memory, metrics, cache }, limits: { streamGetBytes: MIB } });
+    const version = await publishBytes(store, [file]);
+    const entry = await version.lookup('a');
+    const stream = (range: ByteRange, inline = true) => reader.stream(version, entry, range, { inline });
+    const saved = (): number => metrics.get('seekfs_store_gets_saved_total', { by: 'cache' });
+    const close = async (): Promise<void> => {
+      await reader.close();
+      await cache.close();
+      expect([memory.inUseBytes, memory.waiting]).toEqual([0, 0]);
+    };
+    return { store, memory, stream, saved, close };
+  }
+
+  const whole = { off: 0, len: bytes.length };
+
+  test('gives what the general way gives of ranges in memory, counts as it does, and takes nothing ahead', async () => {
+    const { store, memory, stream, saved, close } = await inlineBench();
+    await collect(stream(whole));
+    const { length } = store.gets;
+    const random = seededRandom(5);
+    for (let round = 0; round < 40; round += 1) {
+      const off = Math.floor(random.unit() * bytes.length);
+      const range = { off, len: 1 + Math.floor(random.unit() * (bytes.length - off)) };
+      const before = saved();
+      expect((await collect(stream(range, false))).equals(bytes.subarray(off, off + range.len))).toBe(true);
+      const general = saved() - before;
+      let at = off;
+      for await (const slab of stream(range)) {
+        expect(memory.tickets.inUse).toBe(0);
+        expect(slab.bytes.equals(bytes.subarray(at, at + slab.bytes.length))).toBe(true);
+        at += slab.bytes.length;
+        slab.release();
+      }
+      expect([at, saved() - before]).toEqual([off + range.len, 2 * general]);
+    }
+    expect(store.gets.length).toBe(length);
+    await close();
+  });
+
+  test('fetches what is not in memory, and only that', async () => {
+    const { store, stream, saved, close } = await inlineBench();
+    await collect(stream({ off: 0, len: 3 * MIB }));
+    const { gotBytes } = store;
+    const before = saved();
+    expect((await collect(stream(whole))).equals(bytes)).toBe(true);
+    expect(store.gotBytes - gotBytes).toBe(bytes.length - 3 * MIB);
+    expect(saved() - before).toBe(3);
+    await close();
+  });
+
+  test('leaves the event loop its turns, and nothing behind when it is left', async () => {
+    const { stream, close } = await inlineBench();
+    await collect(stream(whole));
+    let turns = 0;
+    let isOver = false;
+    const count = (): void => {
+      turns += 1;
+      if (!isOver) setImmediate(count);
+    };
+    setImmediate(count);
+    for await (const slab of stream(whole)) slab.release();
+    isOver = true;
+    expect(turns).toBeGreaterThan(5);
+    for await (const slab of stream(whole)) {
+      slab.release();
+      break;
+    }
+    await close();
+  });
+
+  test('that is aborted in the middle ends with interrupted', async () => {
+    const { store, reader } = readBench();
+    const version = await publishBytes(store, [file]);
+    const entry = await version.lookup('a');
+    await collect(reader.stream(version, entry, whole));
+    const controller = new AbortController();
+    const reading = async (): Promise<void> => {
+      for await (const slab of reader.stream(version, entry, whole, { inline: true, signal: controller.signal })) {
+        slab.release();
+        controller.abort();
+      }
+    };
+    expect(await failure(reading())).toBe('interrupted');
   });
 });
