@@ -25,9 +25,12 @@ const TICKET_SHARE = 0.75;
 export type Lane = 'demand' | 'speculation';
 
 const FIRST_ARENA_SLABS = 16;
+/** Each piece of memory for slabs is so many times as large as all before it, up to a bound. */
+const ARENA_GROWTH = 7;
+const ARENA_SLABS_MAX = 4096;
 
 /**
- * Memory for slabs, taken in pieces that double: V8 runs a collection for each so many bytes outside its heap, and
+ * Memory for slabs, taken in pieces that grow: V8 runs a collection for each so many bytes outside its heap, and
  * thousands of small pieces took half a cold read's first 0.3 s. What no slab has used yet is not resident.
  */
 class SlabArenas {
@@ -43,7 +46,8 @@ class SlabArenas {
 
   take(): Buffer {
     if (this.#usedBytes === this.#arena.length) {
-      const slabs = Math.max(1, Math.min(Math.max(FIRST_ARENA_SLABS, this.#slabs), this.#slabsMax - this.#slabs));
+      const grown = Math.max(FIRST_ARENA_SLABS, Math.min(this.#slabs * ARENA_GROWTH, ARENA_SLABS_MAX));
+      const slabs = Math.max(1, Math.min(grown, this.#slabsMax - this.#slabs));
       this.#arena = Buffer.allocUnsafeSlow(slabs * SLAB_BYTES);
       this.#usedBytes = 0;
       this.#slabs += slabs;

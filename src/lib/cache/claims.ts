@@ -110,7 +110,7 @@ export class Claims {
       }
       this.#held += 1;
       this.#beat ??= setInterval(() => this.#heartbeat(owner), HEARTBEAT_INTERVAL_MS).unref();
-      return { kind: 'taken', release: this.#releaser(name, from) };
+      return { kind: 'taken', release: this.#releaser(path, { name, generation: from }) };
     } catch (error) {
       this.#giveUp(error);
       return NO_CLAIM;
@@ -243,24 +243,25 @@ export class Claims {
     for (const path of dead.values()) await disk.remove(path).catch(() => undefined);
   }
 
-  #releaser(name: string, generation: number): () => void {
+  #releaser(path: string, claim: { readonly name: string; readonly generation: number }): () => void {
     let isHeld = true;
     return () => {
       if (!isHeld) return;
       isHeld = false;
-      const releasing = this.#release(name, generation).finally(() => this.#releasing.delete(releasing));
+      const releasing = this.#release(path, claim).finally(() => this.#releasing.delete(releasing));
       this.#releasing.add(releasing);
     };
   }
 
-  async #release(name: string, generation: number): Promise<void> {
+  async #release(path: string, { name, generation }: { name: string; generation: number }): Promise<void> {
     this.#held -= 1;
     if (this.#held === 0) {
       clearInterval(this.#beat);
       this.#beat = undefined;
     }
     // Our own first: while it is there nobody can take a lower one, whose owners were given up.
-    for (let at = generation; at >= 0; at -= 1) {
+    await this.#options.disk.remove(path).catch(() => undefined);
+    for (let at = generation - 1; at >= 0; at -= 1) {
       await this.#options.disk.remove(this.#path(name, at)).catch(() => undefined);
     }
   }
