@@ -17,6 +17,7 @@ export function changesText(report: PublishReport): string {
   const parts = [
     ...change(report.addedFiles, report.addedBytes, 'added'),
     ...change(report.changedFiles, report.changedBytes, 'changed'),
+    ...change(report.restatedFiles, report.restatedBytes, 'of the same bytes in another place or of another time'),
     ...change(report.removedFiles, report.removedBytes, 'removed'),
   ];
   return parts.join(', ') || 'no change';
@@ -33,6 +34,8 @@ export function publishFields(report: PublishReport): Readonly<Record<string, un
     added_bytes: report.addedBytes,
     changed_files: report.changedFiles,
     changed_bytes: report.changedBytes,
+    restated_files: report.restatedFiles,
+    restated_bytes: report.restatedBytes,
     removed_files: report.removedFiles,
     removed_bytes: report.removedBytes,
     carried_files: report.carriedFiles,

@@ -9,6 +9,7 @@ import { isShown, type Logger, type LogLevel } from '../lib/base/log.ts';
 import { systemRandom } from '../lib/base/random.ts';
 import type { BlobApiDeps } from '../lib/blobapi/deps.ts';
 import { splitOrigins } from '../lib/blobapi/cors.ts';
+import { cannotListen } from '../lib/blobapi/http-server.ts';
 import { limitsOf } from '../lib/blobapi/limits.ts';
 import { refuseOpenAddress, startServer, type Credentials, type ServerOptions } from '../lib/blobapi/server.ts';
 import { remainsOf, type Snapshot } from '../lib/blobapi/snapshot.ts';
@@ -119,7 +120,7 @@ async function freePort(host: string): Promise<number> {
   try {
     await once(server, 'listening');
   } catch (error) {
-    throw new SeekfsError('usage', `cannot listen on ${host}:0: ${(error as Error).message}`, { cause: error });
+    throw cannotListen(`${host}:0`, error);
   }
   const { port } = server.address() as AddressInfo;
   server.close();

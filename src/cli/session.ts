@@ -97,8 +97,13 @@ async function openLibrary(config: Config, { via: url }: GlobalValues, log: Logg
   return openVia({ url, token: process.env['SEEKFS_TOKEN'], config, log });
 }
 
+/** A bar is drawn over itself, which a dumb terminal cannot show. */
+function isDrawable(): boolean {
+  return process.stderr.isTTY && process.env['TERM'] !== 'dumb';
+}
+
 async function progressFor(flags: GlobalValues, seekfs: Seekfs): Promise<Progress> {
-  if (!(flags.progress ?? (process.stderr.isTTY && !flags.json))) return noProgress;
+  if (!(flags.progress ?? (isDrawable() && !flags.json))) return noProgress;
   const { progressBar } = await import('./progress.ts');
   return progressBar(seekfs.metrics);
 }

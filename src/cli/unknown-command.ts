@@ -5,6 +5,11 @@ import { nearestOf } from '../lib/base/nearest.ts';
 
 /** @throws usage, always */
 export const refuseUnknownCommand: Hook.CommandNotFound = async ({ id, config }) => {
+  const [first = '', ...rest] = id.split(':');
+  // That takes no argument, or oclif would have found it.
+  if (rest.length > 0 && config.commandIDs.includes(first)) {
+    throw new SeekfsError('usage', `unexpected argument: ${rest.join(' ')}; see --help`);
+  }
   // "manifest:nope" is oclif's way to write "manifest nope".
   const topic = id.slice(0, id.lastIndexOf(':') + 1);
   const words = config.commandIDs.filter((known) => known.startsWith(topic)).map((known) => known.slice(topic.length));

@@ -48,7 +48,7 @@ again, so that an interrupted put is resumed by repeating it.`;
             progress.update({
               doneBytes: bytesDone,
               totalBytes: bytesFound,
-              note: `${filesDone} of ${filesFound} files`,
+              note: `${filesDone} of ${plural(filesFound, 'file')}`,
             }),
         },
       );

@@ -34,6 +34,7 @@ describe('the command line', () => {
     ['unknown flag', ['ls', 'dev', '--nope'], /nonexistent flag: --nope/],
     ['unknown flag of a publishing command', ['put', 'dev', 'warm.bin', '--nope'], /nonexistent flag: --nope/],
     ['missing argument', ['cat', 'dev'], /missing PATH \(path of a file in the manifest\); see --help/],
+    ['an argument of a command that takes none', ['status', 'dev'], /unexpected argument: dev/],
     ['one argument too many', ['cat', 'dev', 'warm.bin', 'x'], /unexpected argument: x/],
     ['bad size', ['cat', 'dev', 'warm.bin', '--off', '1parsec'], /--off: "1parsec" is not a size/],
     ['negative offset', ['cat', 'dev', 'warm.bin', '--off=-1'], /--off: "-1" is not a size/],
@@ -232,5 +233,5 @@ test('an argument that is not given is not taken from the input of a shell loop'
     await cli.succeed(args, { input: 'nowhere\n' });
   }
   const none = await cli.run(['manifest', 'head'], { input: 'dev\n' });
-  expect(none).toMatchObject({ status: 2, stderr: 'error: missing 1 required arg: ns namespace; see --help\n' });
+  expect(none).toMatchObject({ status: 2, stderr: 'error: missing NS (namespace); see --help\n' });
 });

@@ -111,7 +111,7 @@ test('an address that is taken is exit 2', async () => {
   const { port } = new URL(serve.url);
   for (const workers of ['1', '2']) {
     const failure = startServe(directory, '--workers', workers, '--listen', `127.0.0.1:${port}`);
-    await expect(failure).rejects.toThrow(/ended with 2: .*EADDRINUSE/);
+    await expect(failure).rejects.toThrow(/ended with 2: .*address already in use \(EADDRINUSE\)/);
   }
 });
 

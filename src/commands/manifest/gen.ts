@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { boolean } from '@oclif/core/flags';
 import { SeekfsCommand } from '../../cli/base-command.ts';
 import { nsArg, pathsArg } from '../../cli/arguments.ts';
+import { plural } from '../../cli/tables.ts';
 import { pageSizeFlag, unsafePublishFlag } from '../../cli/flags.ts';
 import { generateFields, showGenerated } from '../../cli/generate-report.ts';
 import { generate, type GenerateProgress } from '../../lib/manifest/generate.ts';
@@ -55,5 +56,5 @@ version is not read. Objects that are gone are taken out. Where nothing changed,
 function progressOf(state: GenerateProgress): { doneBytes: number; totalBytes?: number; note: string } {
   if (state.phase === 'list') return { doneBytes: 0, note: `${state.listedObjects} objects listed` };
   const { bytesDone, bytesTotal, filesDone, filesTotal } = state;
-  return { doneBytes: bytesDone, totalBytes: bytesTotal, note: `${filesDone} of ${filesTotal} files` };
+  return { doneBytes: bytesDone, totalBytes: bytesTotal, note: `${filesDone} of ${plural(filesTotal, 'file')}` };
 }

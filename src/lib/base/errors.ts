@@ -125,14 +125,13 @@ export function wrapSystemError(error: unknown, doing: string): SeekfsError {
   if (error instanceof SeekfsError) return error;
   const errno = systemErrorCode(error);
   const code = (errno === undefined ? undefined : SYSTEM_ERROR_CODES[errno]) ?? 'unexpected';
-  const reason = errno === undefined ? messageOf(error) : systemErrorWords(error, errno);
-  return new SeekfsError(code, `cannot ${doing}: ${reason}`, { cause: error });
+  return new SeekfsError(code, `cannot ${doing}: ${reasonOf(error)}`, { cause: error });
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-/** "no such file or directory (ENOENT)"; the name alone where the system has no words for it. */
-function systemErrorWords(error: unknown, errno: string): string {
+/** "no such file or directory (ENOENT)"; the name alone where the system has no words for it; else the message. */
+export function reasonOf(error: unknown): string {
+  const errno = systemErrorCode(error);
+  if (errno === undefined) return error instanceof Error ? error.message : String(error);
   const number = error instanceof Error && 'errno' in error ? Number(error.errno) : Number.NaN;
   const words = getSystemErrorMap().get(number)?.[1];
   return words === undefined ? errno : `${words} (${errno})`;

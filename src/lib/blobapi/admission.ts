@@ -96,7 +96,12 @@ export class Admission {
     if (!this.tokens || this.tokens.allow(exchange.request.headers.authorization, ns)) return;
     const what = ns === undefined ? 'all namespaces' : 'this namespace';
     const headers = { 'WWW-Authenticate': 'Bearer realm="seekfs"' };
-    throw this.#refuse('token', new Refusal('unauthorized', `the request has no token for ${what}`, { headers }));
+    throw this.#refuse(
+      'token',
+      new Refusal('unauthorized', `the request has no token for ${what}; send it in "Authorization: Bearer …"`, {
+        headers,
+      }),
+    );
   }
 
   #refuse(reason: string, error: SeekfsError): SeekfsError {

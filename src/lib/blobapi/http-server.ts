@@ -1,12 +1,16 @@
 // node:http's server, or node:https's, with the bounds of ours. It listens to nothing yet.
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
-import { SeekfsError } from '../base/errors.ts';
+import { reasonOf, SeekfsError } from '../base/errors.ts';
 import type { Limits } from './limits.ts';
 
 export interface TlsFiles {
   readonly certPem: string;
   readonly keyPem: string;
+}
+
+export function cannotListen(address: string, error: unknown): SeekfsError {
+  return new SeekfsError('usage', `cannot listen on ${address}: ${reasonOf(error)}`, { cause: error });
 }
 
 /**

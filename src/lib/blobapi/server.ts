@@ -16,7 +16,7 @@ import { Cors } from './cors.ts';
 import type { BlobApiDeps } from './deps.ts';
 import { Exchange, type RequestHead, type ResponseSink } from './exchange.ts';
 import { HintQueue } from './hints.ts';
-import { createHttpServer, type TlsFiles } from './http-server.ts';
+import { cannotListen, createHttpServer, type TlsFiles } from './http-server.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { Query } from './query.ts';
 import { readQuickly, type QuickConnections } from './quick-connections.ts';
@@ -226,7 +226,7 @@ class BlobApi implements BlobServer {
     return new Promise((resolve, reject) => {
       this.#server.once('error', (error) => {
         this.#stop();
-        reject(new SeekfsError('usage', `cannot listen on ${host}:${port}: ${error.message}`, { cause: error }));
+        reject(cannotListen(`${host}:${port}`, error));
       });
       this.#server.listen({ host, port }, () => {
         const address = this.#server.address() as AddressInfo;

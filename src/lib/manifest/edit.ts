@@ -17,11 +17,14 @@ export interface ManifestEdit {
 export interface EditCounts {
   readonly addedFiles: number;
   readonly changedFiles: number;
+  /** Of the same bytes, in another object, of another time or cut into other pages. */
+  readonly restatedFiles: number;
   readonly removedFiles: number;
   /** Of the base, as they were. */
   readonly carriedFiles: number;
   readonly addedBytes: number;
   readonly changedBytes: number;
+  readonly restatedBytes: number;
   readonly removedBytes: number;
   readonly carriedBytes: number;
 }
@@ -30,6 +33,13 @@ export interface AppliedEdit {
   readonly tombstones: readonly string[];
   readonly counts: EditCounts;
   readonly isChanged: boolean;
+}
+
+type Kept = 'added' | 'changed' | 'restated' | 'carried';
+
+function changeOf(next: FileEntry, old: FileEntry): Kept {
+  if (encodeEntry(next) === encodeEntry(old)) return 'carried';
+  return next.hash !== undefined && next.hash === old.hash ? 'restated' : 'changed';
 }
 
 /** Gives the entries of the next version to `take`, in order. Those that the edit has no say about are as they were. */
@@ -43,14 +53,16 @@ export async function applyEdit(
   const counts = {
     addedFiles: 0,
     changedFiles: 0,
+    restatedFiles: 0,
     removedFiles: 0,
     carriedFiles: 0,
     addedBytes: 0,
     changedBytes: 0,
+    restatedBytes: 0,
     removedBytes: 0,
     carriedBytes: 0,
   };
-  const keep = (entry: FileEntry, as: 'added' | 'changed' | 'carried'): Promise<void> | void => {
+  const keep = (entry: FileEntry, as: Kept): Promise<void> | void => {
     counts[`${as}Files`] += 1;
     counts[`${as}Bytes`] += entry.sizeBytes;
     return take(entry);
@@ -63,7 +75,7 @@ export async function applyEdit(
       if (taken) await taken;
     }
     if (next.value?.path === old.path) {
-      await keep(next.value, encodeEntry(next.value) === encodeEntry(old) ? 'carried' : 'changed');
+      await keep(next.value, changeOf(next.value, old));
       next = upserts.next();
     } else if (edit.replace || removals.has(old.path)) {
       tombstones.push(old.path);
@@ -78,6 +90,6 @@ export async function applyEdit(
     const taken = keep(next.value, 'added');
     if (taken) await taken;
   }
-  const isChanged = counts.addedFiles + counts.changedFiles + counts.removedFiles > 0;
+  const isChanged = counts.addedFiles + counts.changedFiles + counts.restatedFiles + counts.removedFiles > 0;
   return { tombstones, counts, isChanged };
 }

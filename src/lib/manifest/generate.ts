@@ -188,6 +188,9 @@ async function dryReport(
     addedBytes: added.bytes,
     changedFiles: changed.files,
     changedBytes: changed.bytes,
+    // What it would read may turn out to have the same bytes.
+    restatedFiles: 0,
+    restatedBytes: 0,
     removedFiles: removed.files,
     removedBytes: removed.bytes,
     carriedFiles,

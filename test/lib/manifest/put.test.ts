@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { pinVersion } from '../../../src/lib/manifest/pinned.ts';
@@ -100,6 +100,10 @@ test('what is in the store already is not written again, and an unchanged tree m
     uploadedFiles: 1,
     reusedFiles: 1,
     publish: { published: true, version: 2, changedFiles: 1, carriedFiles: 1 },
+  });
+  await utimes(join(directory, 't/b'), 1, 1);
+  expect(await putSources(['t'])).toMatchObject({
+    publish: { published: true, version: 3, changedFiles: 0, restatedFiles: 1, restatedBytes: 7, carriedFiles: 1 },
   });
 });
 
