@@ -5,7 +5,7 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { parseSizeBytes } from '../lib/base/units.ts';
 import { SETTINGS } from '../lib/config/schema.ts';
 import { parseExtent } from './extents.ts';
-import { cat, readv } from './read-commands.ts';
+import { cat, CAT_LIFETIME, readv } from './read-commands.ts';
 import type { Session } from './session.ts';
 import { parseVersion, type GlobalValues } from './values.ts';
 import { configFrom, runSession } from './work.ts';
@@ -58,7 +58,7 @@ export function leanCommand(argv: readonly string[]): (() => Promise<void>) | un
     if (!LOG_LEVELS.has(others['log-level'])) return undefined;
     const flags: GlobalValues = { ...others, at: at === undefined ? undefined : parseVersion(at) };
     const start = (work: (session: Session) => Promise<void>) => (): Promise<void> =>
-      runSession(flags, () => configFrom(flags, { oneShot: true, readsOnce: id === 'cat' }), work);
+      runSession(flags, () => configFrom(flags, id === 'cat' ? CAT_LIFETIME : { oneShot: true }), work);
     if (id === 'cat') {
       const [ns, path, tooMany] = positionals;
       if (ns === undefined || path === undefined || tooMany !== undefined) return undefined;

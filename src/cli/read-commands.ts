@@ -5,9 +5,12 @@ import type { Extent, Reader } from '../lib/read/reader.ts';
 import { writeSlabs } from './output.ts';
 import type { Session } from './session.ts';
 import { byteOutput } from './stdout.ts';
+import type { Lifetime } from './work.ts';
 
 /** From here on a `cat` of what is cached, too, runs long enough. */
 const TUNED_BYTES_MIN = 32 * MIB;
+
+export const CAT_LIFETIME: Lifetime = { oneShot: true, readsOnce: true, readsOneFile: true };
 
 export interface CatRequest {
   readonly ns: string;

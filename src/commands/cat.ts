@@ -2,7 +2,7 @@
 import { SeekfsCommand } from '../cli/base-command.ts';
 import { nsArg, pathArg } from '../cli/arguments.ts';
 import { requireChecksumsFlag, sizeFlag } from '../cli/flags.ts';
-import { cat } from '../cli/read-commands.ts';
+import { cat, CAT_LIFETIME } from '../cli/read-commands.ts';
 
 export default class Cat extends SeekfsCommand {
   static override summary = 'write a file to stdout, verified';
@@ -17,7 +17,7 @@ export default class Cat extends SeekfsCommand {
     'require-checksums': requireChecksumsFlag,
   };
 
-  protected override readonly lifetime = { oneShot: true, readsOnce: true };
+  protected override readonly lifetime = CAT_LIFETIME;
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Cat);

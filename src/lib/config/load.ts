@@ -16,6 +16,8 @@ interface Lifetime {
   readonly oneShot?: boolean | undefined;
   /** It reads every byte once, so that copies in L1 would be for nobody. */
   readonly readsOnce?: boolean | undefined;
+  /** One file at a time: it takes no more memory than its GETs under way. */
+  readonly readsOneFile?: boolean | undefined;
 }
 
 /** What is not given of the machine is what it is; without `flags` there are none. */
@@ -32,6 +34,11 @@ const MEMORY_BYTES_MIN = 256 * MIB;
 const ONE_SHOT_L1_BYTES = 64 * MIB;
 /** With the run-time's own 60 MiB, a one-shot command stays under 256 MiB of resident memory. */
 const ONE_SHOT_MEMORY_BYTES = 192 * MIB;
+/**
+ * For the GETs under way, or a page of 64 MiB that has to be there whole, and what is left free of them. A command that has more
+ * fills it while it waits for the disk, and memory that is new to the process costs more than the bytes that arrive in it.
+ */
+const ONE_FILE_MEMORY_BYTES = 96 * MIB;
 
 /** @throws config_invalid, file_not_found, usage (a bad flag) */
 export async function loadConfig(given: LoadOptions): Promise<Config> {
@@ -190,6 +197,7 @@ function memoryBounds(settings: Settings, options: Given): { limit: number; l1: 
   let limit = settings.given('read.memory_mib');
   if (limit === undefined) {
     limit = options.oneShot ? ONE_SHOT_MEMORY_BYTES : Math.max(MEMORY_BYTES_MIN, Math.floor(usable / 8));
+    if (options.readsOneFile) limit = ONE_FILE_MEMORY_BYTES;
     // Who sets L1 alone wants that L1, as far as the machine holds it.
     if (wantedL1 !== undefined) limit = Math.max(limit, Math.min(2 * wantedL1, holdable));
   } else if (limit > holdable) {

@@ -90,7 +90,7 @@ export const SETTINGS = {
     unitBytes: MIB,
     min: 64 * MIB,
     env: 'SEEKFS_MEMORY_MIB',
-    defaultText: 'an eighth of what the process may use, at least 256; one-shot commands 192',
+    defaultText: 'an eighth of what the process may use, at least 256; one-shot commands 192, cat 96',
     doc: 'one limit for all buffers: L1, bytes in flight and responses',
   },
   'read.fetch_quantum_kib': {

@@ -11,6 +11,8 @@ interface Given {
   flags?: Partial<Record<SettingKey, string>>;
   configFile?: string;
   oneShot?: boolean;
+  readsOnce?: boolean;
+  readsOneFile?: boolean;
   memory?: number;
 }
 
@@ -23,6 +25,8 @@ function options(given: Given): LoadOptions {
     readFile: (path) => given.files?.[path],
     usableMemoryBytes: given.memory ?? 64 * GIB,
     oneShot: given.oneShot ?? false,
+    readsOnce: given.readsOnce,
+    readsOneFile: given.readsOneFile,
   });
 }
 
@@ -274,6 +278,13 @@ describe('clamping', () => {
   test('a one-shot command takes 64 MiB of L1, whatever the file says', async () => {
     const config = await loadText(SEED_FILE, { oneShot: true });
     expect(config).toMatchObject({ memoryBytesMax: 192 * MIB, cache: { l1BytesMax: 64 * MIB }, warnings: [] });
+  });
+
+  test('a command that reads one file once takes no more memory than that needs, unless it is told to', async () => {
+    const lifetime = { oneShot: true, readsOnce: true, readsOneFile: true };
+    expect(await load(lifetime)).toMatchObject({ memoryBytesMax: 96 * MIB, cache: { l1BytesMax: 0 } });
+    const config = await loadText('[read]\nmemory_mib = 300', { ...lifetime, memory: 8 * GIB });
+    expect(config).toMatchObject({ memoryBytesMax: 300 * MIB, cache: { l1BytesMax: 0 } });
   });
 
   test('a memory limit over three quarters of the machine is clamped', async () => {
