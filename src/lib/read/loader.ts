@@ -63,7 +63,8 @@ const LOOKS_MAX = 4;
 
 interface Missing {
   readonly filePage: FilePage;
-  readonly granules: Set<number>;
+  /** With the index of the piece that first needs each. */
+  readonly needs: Map<number, number>;
 }
 
 type Presences = ReadonlyMap<string, Presence>;
@@ -222,11 +223,11 @@ export class Loader {
     return presences;
   }
 
-  /** Spans that are neither in the cache nor in flight nor held, rounded, each granule once, in the order of first need. */
+  /** Spans that are neither in the cache nor in flight nor held, rounded, each granule once, with the order of first need. */
   #missing(pieces: readonly PagePiece[], presences: Presences, held?: ReadonlyMap<string, Slab>): WantedSpan[] {
     const { table, quantumBytes } = this.#deps;
     const pages = new Map<string, Missing>();
-    for (const piece of pieces) {
+    for (const [index, piece] of pieces.entries()) {
       const { filePage } = piece;
       const { page, key } = filePage;
       const presence = presences.get(key);
@@ -235,21 +236,19 @@ export class Loader {
       for (const granule of granules(granulesOf(piece))) {
         if (!absent(granule)) continue;
         let missing = pages.get(key);
-        if (!missing) pages.set(key, (missing = { filePage, granules: new Set() }));
+        if (!missing) pages.set(key, (missing = { filePage, needs: new Map() }));
         const grown = filePage.whole
           ? { first: 0, count: granuleCount(page) }
           : roundToQuantum(page, { first: granule, count: 1 }, quantumBytes);
-        for (const other of granules(grown)) if (filePage.whole || absent(other)) missing.granules.add(other);
+        for (const other of granules(grown)) {
+          if (!missing.needs.has(other) && (filePage.whole || absent(other))) missing.needs.set(other, index);
+        }
       }
     }
-    return [...pages.values()].flatMap(({ filePage, granules: set }) =>
-      spansOf([...set].filter((granule) => !held?.has(slabKey(filePage, granule))).sort((a, b) => a - b)).map(
-        (span) => ({
-          filePage,
-          span,
-        }),
-      ),
-    );
+    return [...pages.values()].flatMap(({ filePage, needs }) => {
+      const lacking = [...needs.keys()].filter((granule) => !held?.has(slabKey(filePage, granule)));
+      return spansOf(lacking.sort((a, b) => a - b)).map((span) => ({ filePage, span, needs }));
+    });
   }
 
   async #acquire(wanted: readonly WantedSpan[], options: LoadOptions): Promise<Map<string, Slab> | undefined> {

@@ -24,6 +24,8 @@ export function widened(limits: PlanLimits): PlanLimits {
 export interface WantedSpan {
   readonly filePage: FilePage;
   readonly span: GranuleSpan;
+  /** By granule: how early it is needed. Default: all of it as early as its place among what is wanted says. */
+  readonly needs?: ReadonlyMap<number, number> | undefined;
 }
 
 export interface PlannedPart<W extends WantedSpan = WantedSpan> {
@@ -94,23 +96,29 @@ function planObject<W extends WantedSpan>(wanted: readonly W[], limits: PlanLimi
   return gets;
 }
 
-/** The fewest GETs for the spans (no granule twice), grouped by object, in the order in which `wanted` first asks for each. */
+/** The fewest GETs for the spans (no granule twice), each of one object, in the order in which they are first needed. */
 export function planGets<W extends WantedSpan>(wanted: readonly W[], limits: PlanLimits): PlannedGet<W>[] {
   const objects = new Map<string, W[]>();
-  const order = new Map<string, number>();
-  for (const [index, want] of wanted.entries()) {
+  const places = new Map<W, number>();
+  for (const [place, want] of wanted.entries()) {
     const { storageKey, etag } = want.filePage.file;
     const object = JSON.stringify([storageKey, etag]);
     const spans = objects.get(object);
     if (spans) spans.push(want);
     else objects.set(object, [want]);
-    if (!order.has(want.filePage.key)) order.set(want.filePage.key, index);
+    places.set(want, place);
   }
-  const firstNeed = (get: PlannedGet<W>): number =>
-    get.parts.reduce((least, part) => Math.min(least, order.get(part.want.filePage.key)!), Infinity);
+  const needOf = ({ want, span }: PlannedPart<W>): number => {
+    if (!want.needs) return places.get(want)!;
+    let least = Infinity;
+    for (let granule = span.first; granule < span.first + span.count; granule += 1) {
+      least = Math.min(least, want.needs.get(granule) ?? Infinity);
+    }
+    return least;
+  };
   return [...objects.values()]
     .flatMap((spans) => planObject(spans, limits))
-    .map((get) => ({ get, need: firstNeed(get) }))
+    .map((get) => ({ get, need: get.parts.reduce((least, part) => Math.min(least, needOf(part)), Infinity) }))
     .sort((a, b) => a.need - b.need || a.get.objectOff - b.get.objectOff)
     .map(({ get }) => get);
 }

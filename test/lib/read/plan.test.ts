@@ -140,6 +140,14 @@ describe('planGets', () => {
     ]);
   });
 
+  test('orders the GETs of a long span by what of it is needed first', () => {
+    const file = fileOf({ path: 'a', key: 'a', shardOff: 0, pageLengths: [8 * GRANULE_BYTES], granuleCrcs: true });
+    const needs = new Map([5, 3, 0, 7, 1, 2, 6, 4].map((granule, place) => [granule, place]));
+    const wanted = [{ filePage: file.page(0), span: { first: 0, count: 8 }, needs }];
+    const gets = planGets(wanted, { getBytesMax: 2 * GRANULE_BYTES, gapBytesMax: 0 });
+    expect(gets.map(({ objectOff }) => objectOff / GRANULE_BYTES)).toEqual([4, 2, 0, 6]);
+  });
+
   test('never cuts a span where it may not', () => {
     const file = fileOf({ path: 'a', key: 'a', shardOff: 0, pageLengths: [8 * GRANULE_BYTES], granuleCrcs: true });
     const wanted = [{ filePage: file.page(0), span: { first: 0, count: 8 } }];

@@ -44,6 +44,22 @@ function shuffledFiles(count: number, bytesOf: (index: number) => Buffer, seed: 
 }
 
 describe('a cold readv', () => {
+  test('of shuffled extents asks for their bytes in the order in which they come out', async () => {
+    const { store, reader } = readBench({ limits: { rangeCoalesceMaxBytes: GRANULE_BYTES, gapBytesMax: 0 } });
+    const bytes = someBytes(64 * GRANULE_BYTES);
+    const version = await publishBytes(store, [{ path: 'a', bytes, pageSizeBytes: 2 * MIB }]);
+    // Every granule once: 37 and 64 have no common divisor.
+    const offs = Array.from({ length: 64 }, (_, index) => ((index * 37) % 64) * GRANULE_BYTES);
+    const got = await collect(
+      reader.readv(
+        version,
+        offs.map((off) => ({ path: 'a', off, len: GRANULE_BYTES })),
+      ),
+    );
+    expect(got.equals(Buffer.concat(offs.map((off) => bytes.subarray(off, off + GRANULE_BYTES))))).toBe(true);
+    expect(store.gets.map(({ range }) => range.off)).toEqual(offs);
+  });
+
   test.each([
     ['sparse', 160, 32, 0],
     ['dense', 64, 4, 256 * KIB],
