@@ -19,7 +19,7 @@ const { encodeItem, FileKeys, itemOf, PAGE_RECORD_KIND } = await lib('cache/page
 const { nodeDisk } = await lib('disk/node-disk');
 const { verifyRun } = await lib('page/verified');
 const format = await lib('segment/format');
-const { encodeFooter } = await lib('segment/footer-writer');
+const { FooterWriter } = await lib('segment/footer-writer');
 const { formatSegmentName } = await lib('segment/names');
 await loadCrc32c();
 
@@ -91,7 +91,7 @@ export function writeSparseLog(directory, { records, pageBytes, filePages, foote
       owner: '',
     });
     writeSync(file, header, 0, header.length, 0);
-    const entries = [];
+    const footer = new FooterWriter();
     let offset = header.length;
     for (let record = first; record < Math.min(records, first + perSegment); record += 1) {
       const page = pageOf(`file-${Math.floor(record / filePages)}`, record % filePages, pageBytes);
@@ -99,12 +99,12 @@ export function writeSparseLog(directory, { records, pageBytes, filePages, foote
       const described = { ...key, kind: PAGE_RECORD_KIND, payloadBytes: pageBytes, writtenAtMs: 0, blockCrcs };
       const head = format.encodeRecordHead(described, { segmentId, offset });
       if (heads) writeSync(file, head, 0, head.length, offset);
-      entries.push({ ...key, offset, headBytes: head.length, payloadBytes: pageBytes });
+      footer.add({ ...key, offset, headBytes: head.length, payloadBytes: pageBytes });
       offset += head.length + pageBytes;
     }
     if (footers) {
-      const footer = encodeFooter(entries, { segmentId, offset });
-      writeSync(file, footer, 0, footer.length, offset);
+      const bytes = Buffer.concat(footer.finish({ segmentId, offset }));
+      writeSync(file, bytes, 0, bytes.length, offset);
     } else ftruncateSync(file, offset);
     closeSync(file);
   }

@@ -6,14 +6,12 @@ import { loadConfig, type LoadOptions } from '../../src/lib/config/load.ts';
 /** `toml`: the text of ./seekfs.toml. */
 export function loadOptions(toml?: string, more: Partial<LoadOptions> = {}): LoadOptions {
   return {
-    flags: new Map(),
     env: {},
     workingDirectory: '/here',
     homeDirectory: '/home/ann',
     readFile: (path) => (path === 'seekfs.toml' ? toml : undefined),
     usableMemoryBytes: 64 * GIB,
     diskTotalBytes: () => 100 * GIB,
-    oneShot: false,
     ...more,
   };
 }

@@ -21,7 +21,7 @@ import { decodeGroup, decodeItem, type FileName } from './page-key.ts';
 import { checkSidecar } from './sidecar.ts';
 
 /** What each kind of finding means; `problem` is damage, `note` is harmless. */
-export const FINDING_KINDS = {
+const FINDING_KINDS = {
   segment_header: 'problem',
   record_head: 'problem',
   record_payload: 'problem',

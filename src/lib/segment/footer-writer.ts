@@ -68,16 +68,6 @@ export class FooterWriter {
   }
 }
 
-/** The whole footer of these records in one piece. */
-export function encodeFooter(
-  entries: readonly RecordEntry[],
-  place: { readonly segmentId: Buffer; readonly offset: number },
-): Buffer {
-  const footer = new FooterWriter();
-  for (const entry of entries) footer.add(entry);
-  return Buffer.concat(footer.finish(place));
-}
-
 /** Bytes that grow at the end and never move. */
 class Chunks {
   readonly #full: Buffer[] = [];

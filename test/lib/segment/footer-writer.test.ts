@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { loadCrc32c } from '../../../src/lib/base/crc32c.ts';
-import { encodeFooter, FooterWriter } from '../../../src/lib/segment/footer-writer.ts';
+import { FooterWriter } from '../../../src/lib/segment/footer-writer.ts';
 import type { RecordEntry } from '../../../src/lib/segment/format.ts';
+import { encodeFooter } from '../../support/footer.ts';
 
 await loadCrc32c();
 

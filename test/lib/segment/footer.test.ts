@@ -2,8 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { loadCrc32c } from '../../../src/lib/base/crc32c.ts';
 import { Footer } from '../../../src/lib/segment/footer.ts';
-import { encodeFooter } from '../../../src/lib/segment/footer-writer.ts';
 import type { RecordEntry } from '../../../src/lib/segment/format.ts';
+import { encodeFooter } from '../../support/footer.ts';
 
 await loadCrc32c();
 
