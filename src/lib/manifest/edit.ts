@@ -35,11 +35,18 @@ export interface AppliedEdit {
   readonly isChanged: boolean;
 }
 
+/** Have they the same bytes, as far as the manifests tell? */
+export function isSameContent(a: FileEntry, b: FileEntry): boolean {
+  if (a.sizeBytes !== b.sizeBytes) return false;
+  if (a.hash !== undefined && b.hash !== undefined) return a.hash === b.hash;
+  return a.storage.key === b.storage.key && a.storage.etag === b.storage.etag && a.storage.off === b.storage.off;
+}
+
 type Kept = 'added' | 'changed' | 'restated' | 'carried';
 
 function changeOf(next: FileEntry, old: FileEntry): Kept {
   if (encodeEntry(next) === encodeEntry(old)) return 'carried';
-  return next.hash !== undefined && next.hash === old.hash ? 'restated' : 'changed';
+  return isSameContent(next, old) ? 'restated' : 'changed';
 }
 
 /** Gives the entries of the next version to `take`, in order. Those that the edit has no say about are as they were. */

@@ -1,6 +1,7 @@
 // What happened to a namespace: its versions from the current one back, and what differs between two of them.
 import { isSeekfsError } from '../base/errors.ts';
 import { compareKeys } from '../objectstore/key.ts';
+import { isSameContent } from './edit.ts';
 import { EntryList } from './entry-list.ts';
 import { namespaceNotFound } from './head.ts';
 import { checkNamespace } from './key-layout.ts';
@@ -59,13 +60,6 @@ export type Difference =
   | { readonly kind: 'added'; readonly path: string; readonly after: FileEntry }
   | { readonly kind: 'removed'; readonly path: string; readonly before: FileEntry }
   | { readonly kind: 'changed'; readonly path: string; readonly before: FileEntry; readonly after: FileEntry };
-
-/** Have they the same bytes, as far as the manifests tell? */
-function isSameContent(a: FileEntry, b: FileEntry): boolean {
-  if (a.sizeBytes !== b.sizeBytes) return false;
-  if (a.hash !== undefined && b.hash !== undefined) return a.hash === b.hash;
-  return a.storage.key === b.storage.key && a.storage.etag === b.storage.etag && a.storage.off === b.storage.off;
-}
 
 /** What `after` has that `before` has not, and the other way round, in the order of paths. */
 export async function* diffVersions(before: PinnedVersion, after: PinnedVersion): AsyncGenerator<Difference> {

@@ -55,7 +55,9 @@ test('a version that gc removed is not in the history, and not published again, 
   const all = { from: { kind: 'head' }, limit: 100 } as const;
   expect(await collect(versionHistory(cached, 'dev', all))).toHaveLength(3);
   await deps.store.delete({ keys: [manifestKey('dev', 1), manifestKey('dev', 2)] });
-  expect((await openVersion(cached, 'dev', { version: 2 })).version, 'it is cached').toBe(2);
+  const held = await openVersion(cached, 'dev', { version: 2 });
+  expect(held.version, 'it is cached').toBe(2);
+  await held.close();
   expect(await collect(versionHistory(cached, 'dev', all))).toMatchObject([{ version: 3 }]);
   const from2 = versionHistory(cached, 'dev', { from: { kind: 'version', version: 2 }, limit: 100 });
   await expect(collect(from2)).rejects.toMatchObject({ code: 'version_not_found' });
