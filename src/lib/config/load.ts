@@ -38,7 +38,8 @@ const ONE_SHOT_MEMORY_BYTES = 192 * MIB;
  * For the GETs under way, or a page of 64 MiB that has to be there whole, and what is left free of them. A command that has more
  * fills it while it waits for the disk, and memory that is new to the process costs more than the bytes that arrive in it.
  */
-const ONE_FILE_MEMORY_BYTES = 96 * MIB;
+const ONE_FILE_MEMORY_BYTES_MIN = 96 * MIB;
+const ONE_FILE_GETS = 12;
 
 /** @throws config_invalid, file_not_found, usage (a bad flag) */
 export async function loadConfig(given: LoadOptions): Promise<Config> {
@@ -197,7 +198,8 @@ function memoryBounds(settings: Settings, options: Given): { limit: number; l1: 
   let limit = settings.given('read.memory_mib');
   if (limit === undefined) {
     limit = options.oneShot ? ONE_SHOT_MEMORY_BYTES : Math.max(MEMORY_BYTES_MIN, Math.floor(usable / 8));
-    if (options.readsOneFile) limit = ONE_FILE_MEMORY_BYTES;
+    const getsBytes = ONE_FILE_GETS * settings.get('read.part_size_mib')!;
+    if (options.readsOneFile) limit = Math.min(limit, Math.max(ONE_FILE_MEMORY_BYTES_MIN, getsBytes));
     // Who sets L1 alone wants that L1, as far as the machine holds it.
     if (wantedL1 !== undefined) limit = Math.max(limit, Math.min(2 * wantedL1, holdable));
   } else if (limit > holdable) {

@@ -283,6 +283,7 @@ describe('clamping', () => {
   test('a command that reads one file once takes no more memory than that needs, unless it is told to', async () => {
     const lifetime = { oneShot: true, readsOnce: true, readsOneFile: true };
     expect(await load(lifetime)).toMatchObject({ memoryBytesMax: 96 * MIB, cache: { l1BytesMax: 0 } });
+    expect(await loadText('[read]\npart_size_mib = 16', lifetime)).toMatchObject({ memoryBytesMax: 192 * MIB });
     const config = await loadText('[read]\nmemory_mib = 300', { ...lifetime, memory: 8 * GIB });
     expect(config).toMatchObject({ memoryBytesMax: 300 * MIB, cache: { l1BytesMax: 0 } });
   });
