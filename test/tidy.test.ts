@@ -1,4 +1,4 @@
-// House style that a machine can check: the room table of the design, file lengths, mirrored tests, Markdown headings.
+// House style that a machine can check: the room table of docs/architecture.md, file lengths, mirrored tests, Markdown headings.
 import { readdirSync, readFileSync, existsSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -66,12 +66,19 @@ describe('rooms', () => {
     expect(offenders).toEqual([]);
   });
 
-  test('every folder of src/lib is a room of the table', () => {
-    const rooms = new Set(sources.filter((file) => file.split('/').length > 3).map((file) => file.split('/')[2]));
-    expect([...rooms].filter((room) => file(room))).toEqual([]);
-    function file(room: string | undefined): boolean {
-      return room !== undefined && sources.some((path) => path.startsWith(`src/lib/${room}/`)) && !(room in ROOMS);
+  test('the folders of src/lib are the rooms of the table', () => {
+    const inRooms = sources.filter((file) => file.startsWith('src/lib/') && file.split('/').length > 3);
+    const rooms = new Set(inRooms.map((file) => file.split('/')[2]!));
+    expect([...rooms].sort()).toEqual(Object.keys(ROOMS).sort());
+  });
+
+  test('docs/architecture.md has the same table', () => {
+    const text = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+    const documented: Record<string, string[]> = {};
+    for (const [, room, words] of text.matchAll(/^\| `(\w+)` +\|[^|]*\| ([^|]*?) +\|$/gm)) {
+      documented[room!] = words === 'all above' ? Object.keys(documented) : (words!.match(/\w+/g) ?? []);
     }
+    expect(documented).toEqual(ROOMS);
   });
 });
 
