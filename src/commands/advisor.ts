@@ -12,7 +12,8 @@ import { planEpoch, wholeFiles } from '../lib/maintain/advisor.ts';
 export default class Advisor extends SeekfsCommand {
   static override summary = 'plan an epoch dry: its GETs, bytes, seconds and money';
   static override description = `Reads the manifest, sends nothing else. Without --index every file is read once, from its beginning to its end, in the
-manifest's order. The cache keeps what comes first and lets nothing of it go, which is what the policy "retain" does.`;
+manifest's order. The cache keeps what comes first and lets nothing of it go, which is what the policy "retain" does. Each
+extent counts as a read by itself; batches of neighbours (readv, warm) send fewer GETs, of packed files very much fewer.`;
   static override examples = [
     '<%= config.bin %> advisor dev --cache-size 100GiB --price 0.0004',
     '<%= config.bin %> advisor dev --index epoch.jsonl',
