@@ -219,9 +219,6 @@ export class Exchange {
   breakOff(reason: SeekfsError): void {
     this.#reason ??= reason;
     this.#abort?.abort(this.#reason);
-    // An answer that waits behind others of its connection has no socket yet: by itself it would still be sent after
-    // them, of slabs that are others' by then.
-    this.request.socket.destroy();
     this.response.destroy();
     this.#resume();
   }

@@ -35,21 +35,24 @@ export class SlowClients {
   }
 
   #sweep(): void {
-    const longAgoMs = this.#clock.monotonicMs() - this.#limits.writeStallMsMax;
-    for (const exchange of this.#active) {
-      exchange.lookForProgress();
-      if (exchange.blockedSinceMs !== undefined && exchange.blockedSinceMs < longAgoMs) this.#break(exchange);
-    }
+    for (const exchange of this.#blockedFor(this.#limits.writeStallMsMax)) this.#break(exchange);
     if (this.#memory.waiting > 0) this.#relieve(this.#memory.waiting);
+  }
+
+  /** Those that have taken nothing for longer than that. */
+  #blockedFor(stallMs: number): Exchange[] {
+    const longAgoMs = this.#clock.monotonicMs() - stallMs;
+    return [...this.#active].filter((exchange) => {
+      exchange.lookForProgress();
+      return exchange.blockedSinceMs !== undefined && exchange.blockedSinceMs < longAgoMs;
+    });
   }
 
   /** Breaks off as many as hold that many slabs, the longest blocked first. */
   #relieve(slabs: number): void {
-    const longAgoMs = this.#clock.monotonicMs() - this.#limits.writeStallUnderPressureMsMax;
-    for (const exchange of this.#active) exchange.lookForProgress();
-    const blocked = [...this.#active]
-      .filter(({ blockedSinceMs }) => blockedSinceMs !== undefined && blockedSinceMs < longAgoMs)
-      .sort((a, b) => a.blockedSinceMs! - b.blockedSinceMs!);
+    const blocked = this.#blockedFor(this.#limits.writeStallUnderPressureMsMax).sort(
+      (a, b) => a.blockedSinceMs! - b.blockedSinceMs!,
+    );
     let freed = 0;
     for (const exchange of blocked) {
       if (freed >= slabs) return;

@@ -1,6 +1,6 @@
-// One GET or head request over undici, as a dispatch handler: the answer's head is checked before the first byte, and
-// chunks go straight from the parser to the sink. (Async iteration and `arrayBuffer()` of the same client are slower by
-// a third.) A chunk lies in memory that the next read of any connection overwrites: see plain-http.ts.
+// One GET or head request, as a dispatch handler for undici's pools and for plain-http.ts: the answer's head is checked
+// before the first byte, and chunks go straight from the parser to the sink. (Async iteration and `arrayBuffer()` of undici
+// are slower by a third.) Over plain HTTP a chunk lies in memory that the next read of any connection overwrites.
 import { abortError, type SeekfsError } from '../base/errors.ts';
 import { onAbort } from '../base/on-abort.ts';
 import { KIB } from '../base/units.ts';

@@ -1,6 +1,6 @@
 // The `undici` engine (alias `crt`), for throughput: GETs and head requests are presigned, reused while they are valid,
-// and sent over undici's pools with nothing between the parser and the sink. Everything that writes or lists is left to
-// the `sdk` engine. One call here is one attempt, as there.
+// and sent over undici's pools, or by our own client over plain HTTP, with nothing between the parser and the sink. Everything
+// that writes or lists is left to the `sdk` engine. One call here is one attempt, as there.
 import { rangeEnd } from '../base/byte-range.ts';
 import type { Clock } from '../base/clock.ts';
 import { SeekfsError, throwIfAborted } from '../base/errors.ts';
