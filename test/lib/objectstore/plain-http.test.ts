@@ -252,6 +252,14 @@ test.each(['end', 'resetAndDestroy'] as const)('so it is where the reader was he
   await expect(get(openClient(), origin, '/', slow(20))).rejects.toBeInstanceOf(Error);
 });
 
+test('a connection that brings more than was asked for is not used again', async () => {
+  const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+  const { origin, sockets } = await serve((socket) => socket.write(answer + answer));
+  const client = openClient();
+  for (const path of ['/a', '/b']) expect((await get(client, origin, path)).body.toString()).toBe('ok');
+  expect(sockets.length).toBe(2);
+});
+
 test('an answer without a length ends with its connection', async () => {
   const body = patternBytes({ off: 0, len: MIB });
   const { origin } = await serve((socket) => {
