@@ -1,8 +1,11 @@
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { KIB, MIB } from '../../../src/lib/base/units.ts';
-import type { Limits } from '../../../src/lib/blobapi/limits.ts';
+import { MemoryGovernor } from '../../../src/lib/base/memory.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../../src/lib/blobapi/limits.ts';
 import { startServer, type BlobServer } from '../../../src/lib/blobapi/server.ts';
+import { SlowClients } from '../../../src/lib/blobapi/slow-clients.ts';
+import { blockedExchange, takeSome } from '../../support/blocked-exchange.ts';
 import { ask } from '../../support/http.ts';
 import { memoryData, type MemoryData } from '../../support/memory-data.ts';
 import { parseAnswers } from '../../support/raw-http.ts';
@@ -102,4 +105,29 @@ test('a hundred clients that vanish in the middle leave nothing behind', async (
   await until(() => data.memory.inUseBytes === 0 && data.memoryReader.open === 0);
   const text = (await ask(`${server.url}/metrics`)).body.toString();
   expect(text).toMatch(/seekfs_http_active_requests 1\n/);
+});
+
+test('of two clients that were blocked for long, the one that has taken something since is left alone', async () => {
+  await start(MIB, {});
+  const [moving, stuck] = [await blockedExchange(), await blockedExchange()];
+  for (const { exchange, slab } of [moving, stuck]) {
+    exchange.head(200, ['Content-Length', '1000']);
+    void exchange.send(slab(), true);
+  }
+  const { _handle: handle } = moving.socket as Socket & { readonly _handle?: { readonly writeQueueSize: number } };
+  const queuedBytes = handle!.writeQueueSize;
+  while (handle!.writeQueueSize === queuedBytes) await takeSome(moving.client);
+  for (const { clock } of [moving, stuck]) clock.advance(1000);
+  let brokenOff = 0;
+  const slowClients = new SlowClients({
+    active: new Set([moving.exchange, stuck.exchange]),
+    memory: new MemoryGovernor({ limitBytes: MIB }),
+    clock: stuck.clock,
+    limits: { ...DEFAULT_LIMITS, writeStallMsMax: 50 },
+    onBreak: () => (brokenOff += 1),
+  });
+  await until(() => stuck.socket.destroyed);
+  expect([brokenOff, moving.socket.destroyed]).toEqual([1, false]);
+  slowClients.close();
+  for (const { close } of [moving, stuck]) await close();
 });
