@@ -26,7 +26,14 @@ export function toSeekfsError(error: unknown): SeekfsError {
   if (isOclifError(error)) {
     return new SeekfsError('usage', usageLine(error.message), { cause: error });
   }
-  return wrapSystemError(error, 'finish');
+  return wrapSystemError(error, callOf(error) ?? 'finish');
+}
+
+/** "rename /a to /b", where a call of the system failed and nobody said more about it. */
+function callOf(error: unknown): string | undefined {
+  const { syscall, path, dest } = Object(error) as NodeJS.ErrnoException & { readonly dest?: unknown };
+  if (syscall === undefined || path === undefined) return undefined;
+  return `${syscall === 'scandir' ? 'list' : syscall} ${path}${typeof dest === 'string' ? ` to ${dest}` : ''}`;
 }
 
 /** oclif's messages are several capitalised lines. */

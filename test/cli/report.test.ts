@@ -28,6 +28,15 @@ describe('whatever was thrown', () => {
     expect(line).toBe('error: cannot finish: x is undefined\n');
   });
 
+  test.each([
+    ['list', 'scandir', undefined, 'cannot list /a'],
+    ['rename', 'rename', '/b', 'cannot rename /a to /b'],
+  ])('a call of the system that nobody put into words names its paths: %s', (_, syscall, dest, says) => {
+    const call = { code: 'ENOTDIR', errno: -20, syscall, path: '/a', dest };
+    const thrown = Object.assign(new Error('ENOTDIR: not a directory'), call);
+    expect(toSeekfsError(thrown)).toMatchObject({ message: `${says}: not a directory (ENOTDIR)` });
+  });
+
   test('control characters of names do not reach the terminal', () => {
     expect(errorLine(new SeekfsError('path_not_found', 'no file a\nb\u001b[2J'))).toBe('error: no file a b [2J\n');
   });

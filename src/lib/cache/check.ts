@@ -16,7 +16,7 @@ import {
 import { parseSegmentName, type SegmentName } from '../segment/names.ts';
 import { readRecordHead } from '../segment/reader.ts';
 import { findFooter, readFooter, readSegmentHeader, scanRecords } from '../segment/scan.ts';
-import { layoutOf } from './layout.ts';
+import { findMisplaced, layoutOf } from './layout.ts';
 import { decodeGroup, decodeItem, type FileName } from './page-key.ts';
 import { checkSidecar } from './sidecar.ts';
 
@@ -28,6 +28,7 @@ const FINDING_KINDS = {
   footer: 'problem',
   index: 'problem',
   unreadable: 'problem',
+  misplaced: 'problem',
   torn_tail: 'note',
   foreign_file: 'note',
 } as const;
@@ -108,8 +109,12 @@ class Check {
 
   async run(): Promise<void> {
     const { disk, directoryPath, signal, onProgress } = this.#options;
-    const { segments, sidecar } = layoutOf(directoryPath);
-    const located = await this.#locate(segments);
+    const layout = layoutOf(directoryPath);
+    const { segments, sidecar } = layout;
+    const misplaced = await findMisplaced(disk, layout);
+    for (const { name, detail } of misplaced) this.#add('misplaced', { file: name, start: 0, end: 0, detail });
+    const isSound = (path: string): boolean => misplaced.every((found) => found.path !== path);
+    const located = isSound(segments) ? await this.#locate(segments) : [];
     const totalBytes = located.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     for (const segment of located) {
       throwIfAborted(signal);
@@ -124,7 +129,7 @@ class Check {
       this.#doneBytes += segment.sizeBytes;
       onProgress?.({ doneBytes: this.#doneBytes, totalBytes });
     }
-    const wrong = await checkSidecar(disk, sidecar);
+    const wrong = isSound(sidecar) ? await checkSidecar(disk, sidecar) : undefined;
     if (wrong) this.#add('index', { file: 'index.bin', start: 0, end: 0, detail: wrong });
   }
 

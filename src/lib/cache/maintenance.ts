@@ -11,8 +11,8 @@ import type { Processes } from '../disk/process-identity.ts';
 import { parseSegmentName } from '../segment/names.ts';
 import type { CapacityGuard } from './capacity.ts';
 import type { Finding } from './check.ts';
-import type { CheckpointPaths } from './checkpoint.ts';
 import { Cleaning, manyShort, type CleanResult, type ReadActivity } from './cleaning.ts';
+import { findMisplaced, type CacheLayout } from './layout.ts';
 import type { IsDead } from './live-records.ts';
 import type { LogWriter } from './log-writer.ts';
 import type { Retention } from './policy/retention.ts';
@@ -30,7 +30,7 @@ export interface MaintenanceParts {
   readonly set: SegmentSet;
   readonly lock: LockFile;
   readonly processes: Processes;
-  readonly paths: CheckpointPaths;
+  readonly layout: CacheLayout;
   readonly capacity: CapacityGuard;
   /** For one run each, with room of their own. */
   readonly newWriter: () => LogWriter;
@@ -79,9 +79,10 @@ export class Maintenance {
   /**
    * Drops dead pages, brings the cache within its capacity, compacts, merges and writes a checkpoint.
    * @returns undefined when another process holds the lock, after `waitMsMax` (default 0)
-   * @throws system errors of the disk
+   * @throws cache_corrupt where a directory lies in place of an index, or the like; system errors of the disk
    */
-  clean(options: { readonly waitMsMax?: number } = {}): Promise<CleanResult | undefined> {
+  async clean(options: { readonly waitMsMax?: number } = {}): Promise<CleanResult | undefined> {
+    await this.#refuseMisplaced();
     return this.#alone(
       async (cleaning) => {
         await cleaning.compact('all');
@@ -93,9 +94,10 @@ export class Maintenance {
 
   /**
    * Replaces the segments in which a check found damage by new ones with what is intact, and writes the indexes anew.
-   * @throws locked when another process keeps the lock; system errors of the disk
+   * @throws locked when another process keeps the lock; as `clean`
    */
   async repair(damaged: readonly Finding[]): Promise<CleanResult> {
+    await this.#refuseMisplaced();
     const names = damaged.map(({ file }) => parseSegmentName(basename(file))?.idHex);
     const idsHex = new Set(names.filter((idHex) => idHex !== undefined));
     const options = { waitMsMax: TAKEOVER_WAIT_MS, checkpoint: true };
@@ -123,14 +125,23 @@ export class Maintenance {
     if (this.#checkpointDue()) await this.#behind(() => Promise.resolve());
   }
 
+  async #refuseMisplaced(): Promise<void> {
+    const [first] = await findMisplaced(this.#parts.disk, this.#parts.layout);
+    if (first) throw new SeekfsError('cache_corrupt', `cannot maintain the cache: ${first.path} is ${first.detail}`);
+  }
+
   async #behind(work: (cleaning: Cleaning) => Promise<void>): Promise<void> {
-    const { set, log } = this.#parts;
     try {
       await this.#alone(work, {});
     } catch (error) {
-      const reason = systemErrorCode(error) ?? String(error);
-      log.log('info', `maintenance of the cache in ${set.directoryPath} broke off (${reason})`);
+      this.#brokeOff(error);
     }
+  }
+
+  #brokeOff(error: unknown): void {
+    const { set, log } = this.#parts;
+    const reason = systemErrorCode(error) ?? String(error);
+    log.log('info', `maintenance of the cache in ${set.directoryPath} broke off (${reason})`);
   }
 
   #checkpointDue(): boolean {
@@ -176,7 +187,8 @@ export class Maintenance {
       await cleaning.endAbandoned();
       await work(cleaning);
       await writer.seal({ durable: true });
-      if (options.checkpoint || this.#checkpointDue()) await this.#checkpoint();
+      if (options.checkpoint) await this.#checkpoint();
+      else if (this.#checkpointDue()) await this.#checkpointIfPossible();
       return cleaning.result();
     } catch (error) {
       await writer.abandon();
@@ -187,8 +199,19 @@ export class Maintenance {
   }
 
   async #checkpoint(): Promise<void> {
-    const { disk, paths, set, clock } = this.#parts;
+    const { disk, layout, set, clock } = this.#parts;
     const { writeCheckpoint } = await import('./checkpoint.ts');
-    await writeCheckpoint({ disk, paths, set, nowMs: clock.nowMs(), signal: this.#closing.signal });
+    await writeCheckpoint({ disk, paths: layout, set, nowMs: clock.nowMs(), signal: this.#closing.signal });
+  }
+
+  /** An index is a hint: who makes room for a page must not fail for it, nor begin it anew for the next one. */
+  async #checkpointIfPossible(): Promise<void> {
+    const { unsaved } = this.#parts.set;
+    try {
+      await this.#checkpoint();
+    } catch (error) {
+      unsaved.records = unsaved.segments = 0;
+      this.#brokeOff(error);
+    }
   }
 }

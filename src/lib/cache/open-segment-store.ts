@@ -94,7 +94,7 @@ function wire(options: SegmentStoreOptions, groundwork: Groundwork): SegmentStor
     ...around,
     ...lockOf(options, layout),
     set,
-    paths: layout,
+    layout,
     capacity,
     newWriter: () => new LogWriter({ ...writing, purpose: 'rewrite' }),
     newRewriter: (writer) => new Rewriter({ ...around, set, reader, writer }),

@@ -171,6 +171,10 @@ export class LockFile {
       const buffer = Buffer.alloc(RECORD_BYTES_MAX);
       const length = await file.read([buffer], 0);
       return parseRecord(buffer.toString('utf8', 0, length));
+    } catch (error) {
+      // A directory of that name is nobody's lock, and no generation either: the next one is free.
+      if (systemErrorCode(error) === 'EISDIR') return { released: true, heartbeat: '', holder: undefined };
+      throw error;
     } finally {
       await file.close();
     }

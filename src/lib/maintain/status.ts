@@ -109,7 +109,7 @@ export async function forEachSegment(
   return names !== undefined;
 }
 
-/** Passes over one that is gone by now. */
+/** Passes over one that is gone by now, and over what only has the name of one. */
 async function seeSegment(
   disk: Disk,
   path: string,
@@ -124,7 +124,8 @@ async function seeSegment(
     throw wrapSystemError(error, `read the segment ${path}`);
   }
   try {
-    const { sizeBytes } = await file.stat();
+    const { sizeBytes, kind } = await file.stat();
+    if (kind !== 'file') return;
     await see({ name, sizeBytes, batches: batchesOf(file, name, sizeBytes) });
   } finally {
     await file.close();

@@ -1,4 +1,14 @@
-import { appendFileSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { checkSegmentStore, type CheckReport } from '../../../src/lib/cache/check.ts';
@@ -104,6 +114,34 @@ describe('check', () => {
     expect((await check()).findings).toEqual([]);
     appendFileSync(join(directory, 'index.bin'), 'x');
     expect((await check()).findings.map(({ kind }) => kind)).toEqual(['index']);
+  });
+
+  test.each(['index.bin', 'index.sqlite', 'cache.json'])('finds a directory in place of %s', async (name) => {
+    await fill();
+    rmSync(join(directory, name), { force: true });
+    mkdirSync(join(directory, name));
+    const { findings, records } = await check();
+    expect(findings.map(({ kind, severity, file, detail }) => [kind, severity, file, detail])).toEqual([
+      ['misplaced', 'problem', name, 'a directory where a file of the cache belongs; move it away'],
+    ]);
+    expect(records).toBe(3);
+  });
+
+  test.each(['segments', 'lock', 'readers', 'claims'])('finds a file in place of %s', async (name) => {
+    await fill();
+    rmSync(join(directory, name), { recursive: true, force: true });
+    writeFileSync(join(directory, name), 'mine');
+    const { findings } = await check();
+    expect(findings.map(({ kind, file, detail }) => [kind, file, detail])).toEqual([
+      ['misplaced', name, 'a file where a directory of the cache belongs; move it away'],
+    ]);
+  });
+
+  test('lets links lead to another disk', async () => {
+    await fill();
+    renameSync(join(directory, 'segments'), join(directory, 'elsewhere'));
+    symlinkSync('elsewhere', join(directory, 'segments'));
+    expect(await check()).toMatchObject({ findings: [], records: 3 });
   });
 });
 

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, renameSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { MemoryGovernor } from '../../../src/lib/base/memory.ts';
@@ -304,6 +304,34 @@ describe('cleaning', () => {
     await lock!.release();
     expect(await l2.store.maintenance.clean()).toBeDefined();
   });
+
+  test.each(['index.bin', 'index.sqlite', 'cache.json'])('names the directory that is in place of %s', async (name) => {
+    const l2 = await open();
+    await l2.put(testPage());
+    rmSync(join(directory, name), { force: true });
+    mkdirSync(join(directory, name));
+    const says = `cannot maintain the cache: ${join(directory, name)} is a directory where a file of the cache belongs; move it away`;
+    const expected = { code: 'cache_corrupt', message: says };
+    await expect(l2.store.maintenance.clean()).rejects.toMatchObject(expected);
+    await expect(l2.store.maintenance.repair([])).rejects.toMatchObject(expected);
+    expect(await l2.get(testPage())).toBeDefined();
+  });
+});
+
+test('an index that cannot be written keeps no page out of a full cache, and is not begun for each of them', async () => {
+  mkdirSync(join(directory, 'index.bin'));
+  // More than may be unsaved, so that whoever makes room next writes a checkpoint.
+  const before = await open({ capacityBytes: 32 * MIB });
+  for (let pageId = 0; pageId < 4100; pageId += 1) await before.put(testPage({ path: 'small', pageId, len: 100 }));
+  await before.store.close();
+  const l2 = await open({ capacityBytes: 32 * MIB });
+  for (const page of pagesOf(180)) {
+    await l2.put(page);
+    expect(await l2.get(page)).toBeDefined();
+  }
+  expect(l2.logger.lines).toEqual([
+    `info: maintenance of the cache in ${join(directory, 'segments')} broke off (EISDIR)`,
+  ]);
 });
 
 test.each([2, 4])('%i writers with one small cache stay within its capacity together', async (count) => {

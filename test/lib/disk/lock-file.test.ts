@@ -1,6 +1,6 @@
 import { execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -37,6 +37,17 @@ describe('LockFile', () => {
     expect(await next!.stillHeld()).toBe(true);
     expect(await held!.stillHeld()).toBe(false);
     await next!.release();
+  });
+
+  test('passes over a directory that has the name of a generation', async () => {
+    const directory = await temporaryDirectory();
+    await mkdir(join(directory, 'lock.7'));
+    const lock = new LockFile({ disk, directory });
+    expect(await lock.holder()).toBeUndefined();
+    const held = await lock.tryAcquire();
+    expect(held?.generation).toBe(8);
+    expect(await new LockFile({ disk, directory }).tryAcquire()).toBeUndefined();
+    await held!.release();
   });
 
   test('is not kept by a process whose disk failed while it took it', async () => {

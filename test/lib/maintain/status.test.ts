@@ -39,9 +39,10 @@ test('bytes and files are told by namespace, from sealed and from torn segments,
   const segments = join(cli.cachePath, 'segments');
   const names = await readdir(segments);
   expect(use.segments).toBe(names.length);
-  // A tail that is torn off, and a file that is none of ours.
+  // A tail that is torn off, a file that is none of ours, and a directory that has the name of one.
   await appendFile(join(segments, names[0]!), 'torn');
   await writeFile(join(segments, 'notes.txt'), 'mine');
+  await mkdir(join(segments, `${'0'.repeat(32)}.seg`));
   expect(await read(cli.cachePath)).toMatchObject({ segments: names.length, namespaces: expected });
 });
 
