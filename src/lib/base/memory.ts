@@ -1,6 +1,6 @@
-// The memory governor: one number bounds every slab that L1, fetches and responses hold. Slabs are 128 KiB, aligned
-// to nothing but themselves, reused for ever, and counted by reference; resident memory then follows the bound, not
-// the garbage collector. Demand waits in order; speculation is refused while anything waits or little is left.
+// The memory governor: one number bounds every slab that L1, fetches and responses hold. Slabs are 128 KiB, begin at
+// a page of memory, are reused for ever, and counted by reference; resident memory then follows the bound, not the
+// garbage collector. Demand waits in order; speculation is refused while anything waits or little is left.
 import { abortError } from './errors.ts';
 import { onAbort } from './on-abort.ts';
 import { Semaphore } from './semaphore.ts';
@@ -29,14 +29,33 @@ const FIRST_ARENA_SLABS = 16;
 const ARENA_GROWTH = 7;
 const ARENA_SLABS_MAX = 4096;
 
+const WEBASSEMBLY_PAGE_BYTES = 64 * KIB;
+/** Node's types have no values of it. */
+declare const WebAssembly: {
+  readonly Memory: new (size: { initial: number; maximum: number; shared: true }) => {
+    readonly buffer: SharedArrayBuffer;
+  };
+};
+
 /**
- * Memory for slabs, taken in pieces that grow: V8 runs a collection for each so many bytes outside its heap, and
- * thousands of small pieces took half a cold read's first 0.3 s. What no slab has used yet is not resident.
+ * A shared WebAssembly memory: the only one in JavaScript that begins at a page of memory, as O_DIRECT wants it. Threads can
+ * share it, and V8 runs no collections for its sake. Where addresses are short (ulimit -v) it is an ordinary one.
  */
+function pageAlignedMemory(bytes: number): Buffer {
+  const pages = bytes / WEBASSEMBLY_PAGE_BYTES;
+  try {
+    return Buffer.from(new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return Buffer.allocUnsafeSlow(bytes);
+  }
+}
+
+/** Memory for slabs, taken in few pieces that grow. What no slab has used yet is not resident. */
 class SlabArenas {
   readonly #slabsMax: number;
   #slabs = 0;
-  #arena = Buffer.alloc(0);
+  #arena: Buffer = Buffer.alloc(0);
   #usedBytes = 0;
 
   /** @param slabsMax that will ever be taken */
@@ -48,7 +67,7 @@ class SlabArenas {
     if (this.#usedBytes === this.#arena.length) {
       const grown = Math.max(FIRST_ARENA_SLABS, Math.min(this.#slabs * ARENA_GROWTH, ARENA_SLABS_MAX));
       const slabs = Math.max(1, Math.min(grown, this.#slabsMax - this.#slabs));
-      this.#arena = Buffer.allocUnsafeSlow(slabs * SLAB_BYTES);
+      this.#arena = pageAlignedMemory(slabs * SLAB_BYTES);
       this.#usedBytes = 0;
       this.#slabs += slabs;
     }
