@@ -1,6 +1,5 @@
 // The two kinds of `gc`, and what they say.
 import { systemClock } from '../lib/base/clock.ts';
-import { SeekfsError } from '../lib/base/errors.ts';
 import { formatBytes } from '../lib/base/units.ts';
 import { versionsInUse } from '../lib/cache/reader-registry.ts';
 import { nodeDisk } from '../lib/disk/node-disk.ts';
@@ -14,8 +13,7 @@ export async function cacheGc(
   options: { readonly ns: string | undefined; readonly dryRun: boolean },
 ): Promise<void> {
   const { seekfs, config, signal, log, say, document } = session;
-  const segmentStore = await seekfs.segmentStore();
-  if (!segmentStore) throw new SeekfsError('usage', 'cache.l2.backend is "mem": there is no cache on disk to collect');
+  const segmentStore = await session.segmentStore();
   const { path } = config.cache;
   const inUse = await versionsInUse({ disk: nodeDisk, directoryPath: path, clock: systemClock });
   const pin = seekfs.pin.bind(seekfs);

@@ -1,7 +1,8 @@
 // One command's run against the library: the configuration from flags and machine, the library opened on first use,
 // logging, progress, answers and counters. Commands see this and the library, never the process.
-import { ERROR_TABLE, type ErrorCode } from '../lib/base/errors.ts';
+import { ERROR_TABLE, SeekfsError, type ErrorCode } from '../lib/base/errors.ts';
 import { isShown, OnceLogger, type Logger, type LogLevel } from '../lib/base/log.ts';
+import type { SegmentStore } from '../lib/cache/segment-store.ts';
 import type { Config } from '../lib/config/config.ts';
 import type { PinnedVersion, VersionSelector } from '../lib/manifest/types.ts';
 import type { Seekfs } from '../lib/open.ts';
@@ -22,6 +23,8 @@ export interface Session {
   readonly isJson: boolean;
   /** The version asked for, else the one that `--at` names, else the current one; open until the command ends. */
   readonly pin: (ns: string, selector?: VersionSelector) => Promise<PinnedVersion>;
+  /** The cache on disk, for what makes no sense without one. @throws usage where there is none */
+  readonly segmentStore: () => Promise<SegmentStore>;
   /** Text for people, on stderr; nothing with `--json`. */
   readonly say: (text: string) => void;
   /** Lines that are the answer itself (paths, a URL, a version), on stdout; nothing with `--json`. */
@@ -71,6 +74,12 @@ export async function openSession(config: Config, flags: GlobalValues): Promise<
       const version = await seekfs.pin(ns, selector, { signal });
       opened.push(version);
       return version;
+    },
+    segmentStore: async () => {
+      const segmentStore = await seekfs.segmentStore();
+      if (segmentStore) return segmentStore;
+      const why = config.cache.backend === 'mem' ? 'cache.l2.backend is "mem"' : `${config.cache.path} cannot be made`;
+      throw new SeekfsError('usage', `${why}: there is no cache on disk`);
     },
     close: async () => {
       for (const version of opened) await version.close();

@@ -47,7 +47,11 @@ again, so that an interrupted warm goes on where it stopped. Exit status 3 where
           pricePer1000Gets: flags.price ?? pricePer1000Gets(session.config),
         });
         await reportForecast(session, version, forecast);
-      } else await reportWarm(session, version, await warm(deps, request));
+      } else {
+        // What it fetched would be gone when it ends.
+        await session.segmentStore();
+        await reportWarm(session, version, await warm(deps, request));
+      }
     });
   }
 }

@@ -5,6 +5,7 @@ import { silentLogger, type Logger } from './base/log.ts';
 import { MemoryGovernor } from './base/memory.ts';
 import { Metrics } from './base/metrics.ts';
 import { systemRandom } from './base/random.ts';
+import { CacheDirectory } from './cache/cache-directory.ts';
 import { Claims } from './cache/claims.ts';
 import { L1 } from './cache/l1.ts';
 import { createPageCache } from './cache/layered-cache.ts';
@@ -35,7 +36,7 @@ export interface Seekfs {
   /** Sends nothing by itself: an engine is loaded at its first request. */
   readonly store: ObjectStore;
   cache(): Promise<PageCache>;
-  /** The L2 behind `cache()`, for maintenance; undefined with backend `mem`. */
+  /** The L2 behind `cache()`, for maintenance; undefined with backend `mem`, and where the directory cannot be made. */
   segmentStore(): Promise<SegmentStore | undefined>;
   reader(): Promise<Reader>;
   /** What publishing needs: the store, the directory of cached manifests, clock and randomness. */
@@ -64,6 +65,7 @@ class WiredSeekfs implements Seekfs {
   readonly memory: MemoryGovernor;
   readonly store: ObjectStore;
   readonly publishing: PublishDeps;
+  readonly #directory: CacheDirectory;
   #cache: Promise<PageCache> | undefined;
   #segmentStore: Promise<SegmentStore | undefined> | undefined;
   #reader: Promise<Reader> | undefined;
@@ -76,9 +78,14 @@ class WiredSeekfs implements Seekfs {
     this.log = log;
     this.memory = new MemoryGovernor({ limitBytes: config.memoryBytesMax });
     this.store = openObjectStore(config.store, { metrics: this.metrics });
+    const directory = new CacheDirectory(config.cache.path, log);
+    this.#directory = directory;
     this.publishing = {
       store: this.store,
-      cachePath: join(config.cache.path, 'manifests'),
+      // Not before it is wanted.
+      get cachePath() {
+        return directory.path && join(directory.path, 'manifests');
+      },
       log,
       clock: systemClock,
       random: systemRandom,
@@ -100,10 +107,16 @@ class WiredSeekfs implements Seekfs {
     return (this.#segmentStore ??= this.#openSegmentStore());
   }
 
+  /** Undefined: pages are kept in memory alone. */
+  get #l2Path(): string | undefined {
+    return this.config.cache.backend === 'segmentstore' ? this.#directory.path : undefined;
+  }
+
   async #openSegmentStore(): Promise<SegmentStore | undefined> {
     const { config, memory, metrics, log } = this;
-    const { backend, path: directoryPath, l2BytesMax, freeReserveBytes } = config.cache;
-    if (backend === 'mem') return undefined;
+    const { l2BytesMax, freeReserveBytes } = config.cache;
+    const directoryPath = this.#l2Path;
+    if (directoryPath === undefined) return undefined;
     return openSegmentStore({
       disk: nodeDisk,
       directoryPath,
@@ -126,8 +139,8 @@ class WiredSeekfs implements Seekfs {
   async #openReader(): Promise<Reader> {
     const { config, memory, metrics, log } = this;
     const cache = await this.cache();
-    const { backend, path } = config.cache;
-    if (backend === 'segmentstore') {
+    const path = this.#l2Path;
+    if (path !== undefined) {
       this.#claims = new Claims({ disk: nodeDisk, directoryPath: layoutOf(path).claims, log });
     }
     return createReader({
@@ -154,20 +167,16 @@ class WiredSeekfs implements Seekfs {
     options: { signal?: AbortSignal | undefined } = {},
   ): Promise<PinnedVersion> {
     return pinVersion(this.publishing, ns, selector, options).then((pinned) => {
-      if (this.config.cache.backend === 'segmentstore') this.#registerSoon(pinned);
+      if (this.#l2Path !== undefined) this.#registerSoon(pinned, this.#l2Path);
       return pinned;
     });
   }
 
   /** So that gc on this host keeps its pages; a command that is done by then leaves no trace. */
-  #registerSoon({ ns, version }: PinnedVersion): void {
+  #registerSoon({ ns, version }: PinnedVersion, directoryPath: string): void {
     const timer = setTimeout(() => {
       this.#registrations.delete(timer);
-      this.#registry ??= new ReaderRegistry({
-        disk: nodeDisk,
-        directoryPath: this.config.cache.path,
-        clock: systemClock,
-      });
+      this.#registry ??= new ReaderRegistry({ disk: nodeDisk, directoryPath, clock: systemClock });
       this.#registry.register({ ns, version });
     }, REGISTER_DELAY_MS);
     timer.unref();

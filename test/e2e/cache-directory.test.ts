@@ -32,11 +32,13 @@ afterAll(() => {
   for (const path of mounted) execFileSync('umount', [path]);
 });
 
+const reads = [
+  ['cat', 'dev', 'big.bin'],
+  ['readv', 'dev', 'big.bin:0:4194304'],
+];
+
 async function expectReadThrough(cachePath: string): Promise<void> {
-  for (const command of [
-    ['cat', 'dev', 'big.bin'],
-    ['readv', 'dev', 'big.bin:0:4194304'],
-  ]) {
+  for (const command of reads) {
     const { status, stdout, stderr } = await cli.run([...command, '--cache', cachePath]);
     expect({ status, right: stdout.equals(bytes) }, stderr).toEqual({ status: 0, right: true });
     const lines = stderr.trim().split('\n');
@@ -54,9 +56,16 @@ test('who wants no cache on disk is not warned that there is none', async () => 
   expect({ right: stdout.equals(bytes), stderr }).toEqual({ right: true, stderr: '' });
 });
 
-test('a path that cannot be a directory', async () => {
+test.each(['a-file', 'a-file/cache'])('%s, which cannot be a directory, is one warning', async (name) => {
   await writeFile(join(cli.root, 'a-file'), 'in the way');
-  await expectReadThrough(join(cli.root, 'a-file/cache'));
+  const path = join(cli.root, name);
+  for (const command of [...reads, ['put', 'dev', 'big.bin']]) {
+    const { stderr, stdout } = await cli.succeed([...command, '--cache', path, '--no-progress']);
+    const [warning, ...others] = stderr.split('\n').filter((line) => line.startsWith('warning: '));
+    expect(warning).toMatch(/^warning: cannot make the cache directory \S+: .*; nothing is kept, give another/);
+    expect(others).toEqual([]);
+    if (command[0] !== 'put') expect(stdout.equals(bytes)).toBe(true);
+  }
 });
 
 test('a read-only file system', async ({ skip }) => {
@@ -76,8 +85,9 @@ test('a full file system', async ({ skip }) => {
 test('a warm whose cache takes nothing fails, and says why', async () => {
   await writeFile(join(cli.root, 'in-the-way'), '');
   const { status, stderr } = await cli.run(['warm', 'dev', '--cache', join(cli.root, 'in-the-way/cache')]);
-  expect(status).toBe(3);
-  expect(stderr).toMatch(/^error: 4\.0 MiB in 1 page are not in the cache: the cache cannot be used/m);
+  expect(status).toBe(2);
+  expect(stderr).toMatch(/^error: \S+in-the-way\/cache cannot be made: there is no cache on disk$/m);
+  expect(stderr).not.toContain('GET');
 });
 
 test('warm does not call cached what only its own memory held', async ({ skip }) => {

@@ -33,7 +33,7 @@ export function layoutOf(directoryPath: string): CacheLayout {
 
 export interface Misplaced {
   readonly path: string;
-  /** Within the cache directory; empty for itself. */
+  /** Within the cache directory; a dot for itself. */
   readonly name: string;
   /** What it is, where what belongs, and what to do. */
   readonly detail: string;
@@ -52,7 +52,7 @@ export async function findMisplaced(disk: Disk, layout: CacheLayout): Promise<Mi
     if (found === undefined || found === kind || found === 'symlink') continue;
     const what = found === 'other' ? 'neither file nor directory' : `a ${found}`;
     const detail = `${what} where a ${kind} of the cache belongs; move it away`;
-    misplaced.push({ path, name: relative(directory, path), detail });
+    misplaced.push({ path, name: relative(directory, path) || '.', detail });
   }
   return misplaced;
 }

@@ -68,7 +68,7 @@ export class FileSpool implements IndexSpool {
       await makeDirectory(directory);
       return new FileSpool(path, await open(path, 'wx'));
     } catch (error) {
-      throw wrapSystemError(error, `write ${path}`);
+      throw wrapSystemError(error, `write to ${directory}`);
     }
   }
 
