@@ -20,16 +20,25 @@ export interface LocalSkip {
   readonly reason: string;
 }
 
+/** A file whose name no file of a manifest can have. */
+export interface LocalRefusal {
+  readonly kind: 'refusal';
+  readonly sourcePath: string;
+  readonly path: string;
+  /** As `newPathFault`. */
+  readonly fault: string;
+}
+
 const REASONS = { symlink: 'a symbolic link', other: 'neither a file nor a directory' } as const;
 
 /**
  * Walks the sources in order, names within a directory in the order of their UTF-16.
- * @throws file_not_found for a source that is not there; usage for a name that no file of a manifest can have
+ * @throws file_not_found for a source that is not there
  */
 export async function* walkSources(
   disk: Disk,
   options: { ns: string; sources: readonly string[]; prefix: string },
-): AsyncGenerator<LocalFile | LocalSkip> {
+): AsyncGenerator<LocalFile | LocalSkip | LocalRefusal> {
   for (const source of options.sources) {
     if (source === '') throw new SeekfsError('usage', 'a source is empty');
     const isContents = /[/\\]$/.test(source) || ['.', '..'].includes(basename(source));
@@ -65,11 +74,6 @@ async function statFollowing(disk: Disk, path: string): Promise<DiskStat> {
   }
 }
 
-/** For messages: a path may be too long for anybody to read. */
-function shortened(path: string): string {
-  return path.length <= 200 ? path : `${path.slice(0, 80)}…${path.slice(-80)}`;
-}
-
 function joinPath(prefix: string, name: string): string {
   const trimmed = prefix.replace(/\/+$/, '');
   if (trimmed === '' || name === '') return trimmed + name;
@@ -80,17 +84,11 @@ async function* walk(
   disk: Disk,
   ns: string,
   at: { sourcePath: string; path: string; stat: DiskStat },
-): AsyncGenerator<LocalFile | LocalSkip> {
+): AsyncGenerator<LocalFile | LocalSkip | LocalRefusal> {
   const { sourcePath, path, stat } = at;
   if (stat.kind === 'file') {
     const fault = newPathFault(ns, path);
-    if (fault) {
-      throw new SeekfsError(
-        'usage',
-        `${shortened(sourcePath)} cannot be put as ${JSON.stringify(shortened(path))}: ${fault}; rename it`,
-      );
-    }
-    yield { kind: 'file', sourcePath, path, stat };
+    yield fault ? { kind: 'refusal', sourcePath, path, fault } : { kind: 'file', sourcePath, path, stat };
   } else if (stat.kind === 'directory') {
     const names = await disk.list(sourcePath).catch((error: unknown) => {
       throw wrapSystemError(error, `list ${sourcePath}`);
@@ -114,4 +112,22 @@ async function* walk(
   } else {
     yield { kind: 'skip', sourcePath, reason: REASONS[stat.kind] };
   }
+}
+
+/** One error for all of them: whoever has to rename files wants to hear of each, not of the next one every time. */
+export function refusalError(refusals: readonly LocalRefusal[], more: boolean): SeekfsError {
+  const described = refusals.map(({ sourcePath, path, fault }) => {
+    const asWhat = sourcePath.endsWith(path) ? '' : ` as ${quoted(path)}`;
+    return `${quoted(sourcePath)}${asWhat}: ${fault}`;
+  });
+  const isOne = refusals.length === 1;
+  const what = isOne ? 'a file' : `${more ? 'at least ' : ''}${refusals.length} files`;
+  return new SeekfsError('usage', `${what} cannot be put: ${described.join('; ')}; rename ${isOne ? 'it' : 'them'}`, {
+    details: { files: refusals.length },
+  });
+}
+
+/** With line breaks as \n: a message is one line. A path may be too long for anybody to read. */
+function quoted(path: string): string {
+  return JSON.stringify(path.length <= 200 ? path : `${path.slice(0, 80)}…${path.slice(-80)}`);
 }

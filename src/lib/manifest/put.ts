@@ -15,7 +15,7 @@ import { checkNamespace, checkPath, contentKey } from './key-layout.ts';
 import { checkPackOptions, packedBytes, packShard, type PackOptions } from './pack.ts';
 import { EntryList } from './entry-list.ts';
 import { hashSource, ONE_READ_BYTES_MAX } from './local-source.ts';
-import { walkSources, type LocalFile } from './local-tree.ts';
+import { refusalError, walkSources, type LocalFile, type LocalRefusal } from './local-tree.ts';
 import { newEntry } from './new-entry.ts';
 import { pinCurrent } from './pinned.ts';
 import { ReadBuffers } from './read-buffers.ts';
@@ -27,6 +27,7 @@ import { UploadJournals } from './upload-journal.ts';
 const FILES_AT_ONCE = 16;
 const BYTES_AT_ONCE = 192 * MIB;
 const SKIPS_MAX = 1000;
+const REFUSALS_MAX = 20;
 
 export interface PutDeps extends PublishDeps {
   readonly disk: Disk;
@@ -183,6 +184,7 @@ class PutRun {
 
   async *#found(): AsyncGenerator<LocalFile> {
     const { ns, sources, prefix } = this.#options;
+    const refusals: LocalRefusal[] = [];
     for await (const found of walkSources(this.#deps.disk, { ns, sources, prefix })) {
       if (found.kind === 'skip') {
         this.#sums.skippedCount += 1;
@@ -191,6 +193,10 @@ class PutRun {
         }
         continue;
       }
+      if (found.kind === 'refusal') refusals.push(found);
+      if (refusals.length === REFUSALS_MAX) break;
+      // Nothing will be published: what else is there is only looked at.
+      if (found.kind === 'refusal' || refusals.length > 0) continue;
       if (this.#seen.has(found.path)) {
         throw new SeekfsError('usage', `two sources have the path ${JSON.stringify(found.path)}; use --prefix for one`);
       }
@@ -199,6 +205,7 @@ class PutRun {
       this.#counts.bytesFound += found.stat.sizeBytes;
       yield found;
     }
+    if (refusals.length > 0) throw refusalError(refusals, refusals.length === REFUSALS_MAX);
   }
 
   async #upload(file: LocalFile, signal: AbortSignal): Promise<void> {

@@ -19,7 +19,9 @@ beforeEach(async () => {
 async function walk(source: string, prefix = ''): Promise<string[]> {
   const found: string[] = [];
   for await (const file of walkSources(disk, { ns: 'dev', sources: [root + source], prefix })) {
-    found.push(file.kind === 'file' ? `${file.path} of ${file.stat.sizeBytes}` : `skip: ${file.reason}`);
+    found.push(
+      file.kind === 'file' ? `${file.path} of ${file.stat.sizeBytes}` : `skip: ${file.kind === 'skip' && file.reason}`,
+    );
   }
   return found;
 }

@@ -70,6 +70,31 @@ describe('paths are those of cp -r:', () => {
   });
 });
 
+test('names that no path can have are all told at once, with their line breaks, and nothing is published', async () => {
+  const content = `v-${'0'.repeat(64)}`;
+  for (const name of ['a\nb', 'good', 'sub/c\r', `sub/${content}`]) await write(`set/${name}`, name);
+  const told = [
+    `"${directory}/set/a\\nb": it has a NUL, a line break or half a surrogate pair`,
+    `"${directory}/set/sub/c\\r": it has a NUL, a line break or half a surrogate pair`,
+    `"${directory}/set/sub/${content}": its last component is the name of a content-addressed object`,
+  ];
+  await expect(putSources(['set'])).rejects.toMatchObject({
+    code: 'usage',
+    message: `3 files cannot be put: ${told.join('; ')}; rename them`,
+    details: { files: 3 },
+  });
+  expect(await keys('namespaces/dev/manifests/')).toEqual([]);
+  const alone = `a file cannot be put: "${directory}/set/a\\nb" as "x/a\\nb": it has a NUL, a line break or half a surrogate pair; rename it`;
+  await expect(putSources(['set/a\nb'], { prefix: 'x' })).rejects.toMatchObject({ message: alone });
+});
+
+test('of very many such names some are told', async () => {
+  for (let index = 0; index < 30; index += 1) await write(`set/${index}\n`, 'x');
+  const failure = (await putSources(['set']).catch((error: unknown) => error)) as Error;
+  expect(failure.message).toMatch(/^at least 20 files cannot be put: /);
+  expect(failure.message.match(/line break/g)).toHaveLength(20);
+});
+
 test('entries say what the content is, and the object is there under its hash', async () => {
   const content = Buffer.alloc(200 * KIB, 'abc');
   await write('a.bin', content);
