@@ -1,4 +1,5 @@
-// The work of `ls` and `stat`, which answer from the manifest alone: shared by the commands and the lean way into them.
+// The work of `ls` and `stat`, which answer from the manifest alone: shared by the commands and the lean way into them;
+// and `ls` of the namespaces, which asks the store.
 import { TEXT_CHUNK_CHARS, writeJsonList } from './output.ts';
 import type { Session } from './session.ts';
 import { stdout } from './stdout.ts';
@@ -27,6 +28,23 @@ export async function ls(
     text = '';
   }
   await print(text);
+}
+
+export async function listAllNamespaces(
+  { seekfs, signal, isJson, print }: Session,
+  { long }: { readonly long: boolean },
+): Promise<void> {
+  const { listNamespaces } = await import('../lib/manifest/namespaces.ts');
+  const namespaces = listNamespaces(seekfs.publishing, { signal });
+  if (isJson) {
+    return writeJsonList(stdout(), { head: {}, name: 'namespaces', items: namespaces }, ({ ns, publishedAtMs }) => ({
+      ns,
+      published_at: Math.floor(publishedAtMs / 1000),
+    }));
+  }
+  for await (const { ns, publishedAtMs } of namespaces) {
+    await print(long ? `${timestamp(publishedAtMs)}  ${ns}\n` : `${ns}\n`);
+  }
 }
 
 export async function stat(

@@ -122,7 +122,8 @@ export async function writeJsonList<Item>(
   list: { readonly head: object; readonly name: string; readonly items: AsyncIterable<Item> },
   toJson: (item: Item) => unknown,
 ): Promise<void> {
-  let text = `${JSON.stringify(list.head).slice(0, -1)},${JSON.stringify(list.name)}:[`;
+  // What an object of the head and an empty list begins with.
+  let text = JSON.stringify({ ...list.head, [list.name]: [] }).slice(0, -2);
   let isFirst = true;
   for await (const item of list.items) {
     text += (isFirst ? '' : ',') + JSON.stringify(toJson(item));

@@ -118,6 +118,10 @@ describe('names and versions', () => {
   test('ls prints paths on stdout in byte order, by prefix, and as a document', async () => {
     expect((await cli.succeed(['ls', 'dev'])).stdout.toString()).toBe(`${Object.keys(files).join('\n')}\n`);
     expect((await cli.succeed(['ls', 'dev', 'images/'])).stdout.toString()).toBe('images/1.jpg\nimages/größe.jpg\n');
+    expect((await cli.succeed(['ls'])).stdout.toString()).toBe('dev\n');
+    const { stdout } = await cli.succeed(['ls', '--long']);
+    expect(stdout.toString()).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}dev\n$/);
+    expect(await cli.json(['ls'])).toEqual({ namespaces: [{ ns: 'dev', published_at: expect.any(Number) as number }] });
     const listed = (await cli.json(['ls', 'dev'])) as { files: { path: string; size: number }[] };
     expect(listed.files.map(({ path, size }) => [path, size])).toEqual(
       Object.entries(files).map(([path, bytes]) => [path, bytes.length]),

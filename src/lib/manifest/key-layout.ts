@@ -64,8 +64,16 @@ export function checkPath(path: string): void {
   if (fault) throw new SeekfsError('usage', `${JSON.stringify(path)} is no path of a file: ${fault}`);
 }
 
+export const NAMESPACES_PREFIX = 'namespaces/';
+
 export function namespacePrefix(ns: string): string {
-  return `namespaces/${ns}/`;
+  return `${NAMESPACES_PREFIX}${ns}/`;
+}
+
+/** What would be the namespace of a key under `NAMESPACES_PREFIX`; undefined where nothing is below it. */
+export function namespaceOfKey(key: string): string | undefined {
+  const end = key.indexOf('/', NAMESPACES_PREFIX.length);
+  return end === -1 ? undefined : key.slice(NAMESPACES_PREFIX.length, end);
 }
 
 export function headKey(ns: string): string {
