@@ -9,7 +9,7 @@ import { createPageCache } from '../../src/lib/cache/layered-cache.ts';
 import { openSegmentStore } from '../../src/lib/cache/open-segment-store.ts';
 import type { PageCache } from '../../src/lib/cache/page-cache.ts';
 import type { PinnedVersion } from '../../src/lib/manifest/types.ts';
-import { MemoryObjectStore } from '../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../support/memory-object-store.ts';
 import { createReader } from '../../src/lib/read/open-reader.ts';
 import type { Reader } from '../../src/lib/read/reader.ts';
 import { CrashDisk } from '../support/crash-disk.ts';

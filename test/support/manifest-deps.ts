@@ -6,7 +6,7 @@ import { nodeDisk } from '../../src/lib/disk/node-disk.ts';
 import { pinVersion } from '../../src/lib/manifest/pinned.ts';
 import type { PutDeps } from '../../src/lib/manifest/put.ts';
 import type { FileEntry, VersionSelector } from '../../src/lib/manifest/types.ts';
-import { MemoryObjectStore } from '../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from './memory-object-store.ts';
 import type { ObjectStore } from '../../src/lib/objectstore/object-store.ts';
 
 export function manifestDeps(store: ObjectStore = new MemoryObjectStore()): PutDeps {

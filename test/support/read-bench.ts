@@ -4,7 +4,7 @@ import { isSeekfsError } from '../../src/lib/base/errors.ts';
 import { MemoryGovernor } from '../../src/lib/base/memory.ts';
 import { Metrics } from '../../src/lib/base/metrics.ts';
 import { MIB } from '../../src/lib/base/units.ts';
-import { MemoryObjectStore } from '../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from './memory-object-store.ts';
 import { createReader, type ReaderDeps, type ReadLimits } from '../../src/lib/read/open-reader.ts';
 import type { Reader } from '../../src/lib/read/reader.ts';
 import { MemoryPageCache } from './memory-page-cache.ts';

@@ -1,5 +1,6 @@
 // The contract of an object store as seekfs needs it: S3 semantics, nothing more. Engines: `sdk`, `undici`,
-// `directory`, `memory`; decorators: `retry`, `budget`. One conformance suite (test/support) runs over all of them.
+// `directory`, and one in memory for tests; decorators: `retry`, `budget`. One conformance suite (test/support) runs over
+// all of them.
 //
 // Keys are 1 to 1,024 bytes of UTF-8 without NUL. Every method throws SeekfsError only: object_not_found,
 // bucket_not_found, access_denied, object_changed (If-Match on a read), precondition_failed (a condition on a put),

@@ -6,7 +6,7 @@ import { KIB, MIB } from '../../../src/lib/base/units.ts';
 import { packCached } from '../../../src/lib/blobapi/packing.ts';
 import { L1 } from '../../../src/lib/cache/l1.ts';
 import { createPageCache } from '../../../src/lib/cache/layered-cache.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import { createReader } from '../../../src/lib/read/open-reader.ts';
 import { collect, publishBytes, someBytes } from '../../support/data-set.ts';
 

@@ -10,7 +10,7 @@ import { pinVersion } from '../../../src/lib/manifest/pinned.ts';
 import { setPin } from '../../../src/lib/manifest/pins.ts';
 import { publish } from '../../../src/lib/manifest/publisher.ts';
 import type { PutDeps } from '../../../src/lib/manifest/put.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import { manifestDeps } from '../../support/manifest-deps.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { openTestStore, testPage, type TestPage, type TestStore } from '../../support/segment-store.ts';

@@ -7,7 +7,7 @@ import { SeekfsError, type ErrorCode } from '../../../src/lib/base/errors.ts';
 import { systemRandom } from '../../../src/lib/base/random.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { examine, type DoctorDeps, type Finding } from '../../../src/lib/maintain/doctor.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import type { PutRequest } from '../../../src/lib/objectstore/object-store.ts';
 import { testConfig } from '../../support/config.ts';
 import { FaultDisk } from '../../support/fault-disk.ts';

@@ -6,7 +6,7 @@ import { SeekfsError } from '../../../src/lib/base/errors.ts';
 import { systemRandom } from '../../../src/lib/base/random.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { checkReadiness, type ReadinessDeps } from '../../../src/lib/maintain/readiness.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import { FaultDisk, type FaultCode } from '../../support/fault-disk.ts';
 import { ScriptedStore } from '../../support/scripted-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { SeekfsError, type ErrorCode } from '../../../src/lib/base/errors.ts';
 import { putContent } from '../../../src/lib/manifest/content-object.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import type { ObjectStore } from '../../../src/lib/objectstore/object-store.ts';
 import { putObject } from '../../support/manifest-deps.ts';
 

@@ -6,7 +6,7 @@ import { generate, type GenerateOptions, type GenerateReport } from '../../../sr
 import { fileKey } from '../../../src/lib/manifest/key-layout.ts';
 import { put, type PutDeps } from '../../../src/lib/manifest/put.ts';
 import { removeFiles } from '../../../src/lib/manifest/remove.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import { countReads, listEntries, listKeys, manifestDeps, putObject } from '../../support/manifest-deps.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 

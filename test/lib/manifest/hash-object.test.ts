@@ -5,7 +5,7 @@ import type { ByteRange } from '../../../src/lib/base/byte-range.ts';
 import { KIB, MIB } from '../../../src/lib/base/units.ts';
 import { ChecksumPool } from '../../../src/lib/manifest/checksum-pool.ts';
 import { hashObjectRange } from '../../../src/lib/manifest/hash-object.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import { putObject } from '../../support/manifest-deps.ts';
 
 /** What one GET brings at most, and a bit; numbered, so that no part looks like another. */

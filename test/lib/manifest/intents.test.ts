@@ -7,7 +7,7 @@ import { publish } from '../../../src/lib/manifest/publisher.ts';
 import type { PutDeps } from '../../../src/lib/manifest/put.ts';
 import { collectRemote } from '../../../src/lib/manifest/remote-gc.ts';
 import type { FileEntry } from '../../../src/lib/manifest/types.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import type { PutRequest } from '../../../src/lib/objectstore/object-store.ts';
 import { listKeys, manifestDeps } from '../../support/manifest-deps.ts';
 import { manualClock, type ManualClock } from '../../support/manual-clock.ts';

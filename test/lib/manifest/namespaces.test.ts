@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { contentKey, fileKey, headKey } from '../../../src/lib/manifest/key-layout.ts';
 import { listNamespaces } from '../../../src/lib/manifest/namespaces.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import type { ListRequest } from '../../../src/lib/objectstore/object-store.ts';
 import { putObject } from '../../support/manifest-deps.ts';
 

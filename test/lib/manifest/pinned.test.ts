@@ -10,7 +10,7 @@ import { pinVersion } from '../../../src/lib/manifest/pinned.ts';
 import { publish } from '../../../src/lib/manifest/publisher.ts';
 import type { PutDeps } from '../../../src/lib/manifest/put.ts';
 import type { FileEntry, VersionSelector } from '../../../src/lib/manifest/types.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import { listEntries, listKeys, manifestDeps, putObject } from '../../support/manifest-deps.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 

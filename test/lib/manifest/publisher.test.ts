@@ -5,7 +5,7 @@ import { headKey, manifestKey } from '../../../src/lib/manifest/key-layout.ts';
 import { publish } from '../../../src/lib/manifest/publisher.ts';
 import type { FileEntry } from '../../../src/lib/manifest/types.ts';
 import { ForwardingObjectStore } from '../../../src/lib/objectstore/forwarding.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import type { ListRequest, ObjectStore, PutRequest } from '../../../src/lib/objectstore/object-store.ts';
 import { listEntries, listKeys, manifestDeps } from '../../support/manifest-deps.ts';
 import { publishingWorld, writeWorldFiles, type ActorName, type Mutation } from '../../support/publishing-world.ts';

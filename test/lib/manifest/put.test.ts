@@ -6,7 +6,7 @@ import { pinVersion } from '../../../src/lib/manifest/pinned.ts';
 import { put, type PutDeps, type PutOptions, type PutReport } from '../../../src/lib/manifest/put.ts';
 import { removeFiles } from '../../../src/lib/manifest/remove.ts';
 import type { FileEntry } from '../../../src/lib/manifest/types.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import { manifestDeps, putObject } from '../../support/manifest-deps.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 

@@ -17,7 +17,7 @@ import { setPin } from '../../../src/lib/manifest/pins.ts';
 import type { PutDeps } from '../../../src/lib/manifest/put.ts';
 import { collectRemote, type RemoteGcReport } from '../../../src/lib/manifest/remote-gc.ts';
 import { removeFiles } from '../../../src/lib/manifest/remove.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import { FaultyS3, type LoggedRequest } from '../../support/faulty-s3.ts';
 import { listKeys, manifestDeps, putObject } from '../../support/manifest-deps.ts';
 import { openS3Store } from '../../support/s3-store.ts';

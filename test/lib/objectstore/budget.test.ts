@@ -3,7 +3,7 @@ import { SeekfsError } from '../../../src/lib/base/errors.ts';
 import { Metrics } from '../../../src/lib/base/metrics.ts';
 import { BudgetedObjectStore } from '../../../src/lib/objectstore/budget.ts';
 import { GetGate } from '../../../src/lib/objectstore/get-gate.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import { describeObjectStore } from '../../support/object-store-conformance.ts';
 import { getRangeBytes } from '../../support/store-bytes.ts';
 import { manualClock } from '../../support/manual-clock.ts';

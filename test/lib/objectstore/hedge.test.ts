@@ -4,7 +4,7 @@ import { Metrics } from '../../../src/lib/base/metrics.ts';
 import { ForwardingObjectStore } from '../../../src/lib/objectstore/forwarding.ts';
 import { GetGate } from '../../../src/lib/objectstore/get-gate.ts';
 import { HedgedObjectStore } from '../../../src/lib/objectstore/hedge.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import type { GetRangeRequest, ObjectHead, RangeSink } from '../../../src/lib/objectstore/object-store.ts';
 import { FaultyS3 } from '../../support/faulty-s3.ts';
 import { manualClock } from '../../support/manual-clock.ts';

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { SeekfsError } from '../../../src/lib/base/errors.ts';
 import { seededRandom } from '../../../src/lib/base/random.ts';
 import { KIB } from '../../../src/lib/base/units.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import type { PutCondition } from '../../../src/lib/objectstore/object-store.ts';
 import { RetryingObjectStore } from '../../../src/lib/objectstore/retry.ts';
 import { retryDelayMs, withRetries, type RetryPolicy } from '../../../src/lib/objectstore/retry-policy.ts';

@@ -10,7 +10,7 @@ import { Claims, type ClaimAnswer } from '../../../src/lib/cache/claims.ts';
 import { createPageCache } from '../../../src/lib/cache/layered-cache.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { DirectoryObjectStore } from '../../../src/lib/objectstore/directory.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
 import { createReader } from '../../../src/lib/read/open-reader.ts';
 import type { Extent } from '../../../src/lib/read/reader.ts';

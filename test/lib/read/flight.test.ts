@@ -8,7 +8,7 @@ import { Claims } from '../../../src/lib/cache/claims.ts';
 import type { FileEntry, PinnedVersion } from '../../../src/lib/manifest/types.ts';
 import { KIB } from '../../../src/lib/base/units.ts';
 import { ForwardingObjectStore } from '../../../src/lib/objectstore/forwarding.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import type { GetRangeRequest, ObjectHead, RangeSink } from '../../../src/lib/objectstore/object-store.ts';
 import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
 import { createReader } from '../../../src/lib/read/open-reader.ts';

@@ -8,7 +8,7 @@ import { seededRandom } from '../../../src/lib/base/random.ts';
 import { KIB, MIB } from '../../../src/lib/base/units.ts';
 import { Claims } from '../../../src/lib/cache/claims.ts';
 import type { PinnedVersion } from '../../../src/lib/manifest/types.ts';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
+import { MemoryObjectStore } from '../../support/memory-object-store.ts';
 import type { GetRangeRequest } from '../../../src/lib/objectstore/object-store.ts';
 import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
 import { createReader } from '../../../src/lib/read/open-reader.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { MemoryObjectStore } from '../../../src/lib/objectstore/memory.ts';
-import { describeObjectStore } from '../../support/object-store-conformance.ts';
+import { MemoryObjectStore } from './memory-object-store.ts';
+import { describeObjectStore } from './object-store-conformance.ts';
 
 describeObjectStore('memory', { open: () => Promise.resolve(new MemoryObjectStore()), presign: 'usage' });
 

@@ -1,12 +1,12 @@
-// The `memory` engine: an object store in this process, for tests and benchmarks. It is the reference
-// for what the contract means; it keeps copies, so callers may reuse their buffers.
+// An object store in this process. It is the reference for what the contract means; it keeps copies, so callers may reuse
+// their buffers.
 import { createHash } from 'node:crypto';
-import { rangeEnd } from '../base/byte-range.ts';
-import { systemClock, type Clock } from '../base/clock.ts';
-import { SeekfsError, throwIfAborted } from '../base/errors.ts';
-import { KIB } from '../base/units.ts';
-import { probeConditionalWrites } from './conditional-probe.ts';
-import { checkKey, compareKeys } from './key.ts';
+import { rangeEnd } from '../../src/lib/base/byte-range.ts';
+import { systemClock, type Clock } from '../../src/lib/base/clock.ts';
+import { SeekfsError, throwIfAborted } from '../../src/lib/base/errors.ts';
+import { KIB } from '../../src/lib/base/units.ts';
+import { probeConditionalWrites } from '../../src/lib/objectstore/conditional-probe.ts';
+import { checkKey, compareKeys } from '../../src/lib/objectstore/key.ts';
 import type {
   ConditionalWrites,
   GetRangeRequest,
@@ -18,7 +18,7 @@ import type {
   PutRequest,
   RangeSink,
   WholeObject,
-} from './object-store.ts';
+} from '../../src/lib/objectstore/object-store.ts';
 import {
   checkRange,
   checkRangeWithin,
@@ -28,7 +28,7 @@ import {
   readSource,
   sourceSizeBytes,
   tooLarge,
-} from './source.ts';
+} from '../../src/lib/objectstore/source.ts';
 
 const CHUNK_BYTES = 64 * KIB;
 const LIST_PAGE_LENGTH = 1000;
