@@ -12,10 +12,11 @@ import { InlineReads } from './inline-reads.ts';
 import { areIntact, positionOf, readBlocks, readRecordHead } from '../segment/reader.ts';
 import { decodeItem, itemFits, PAGE_RECORD_KIND, type FileKey, type PageItem } from './page-key.ts';
 import type { IndexedRecord, RecordIndex } from './record-index.ts';
+import { SeenBlocks } from './seen-blocks.ts';
 import type { Segment, SegmentSet } from './segment-set.ts';
 
 /** Covers the heads of more than 10 GiB of payload. */
-const HEADS_BYTES_MAX = 8 * MIB;
+const HEADS_BYTES_MAX = 12 * MIB;
 
 /** `gone`: the index has forgotten the record, another one may do. `failed`: the disk does not answer now. */
 export type Unread = 'gone' | 'failed';
@@ -25,8 +26,7 @@ export interface KnownHead {
   readonly item: PageItem;
   /** The head's, or an equal one that a page was looked up with: the next time it is the same object. */
   group: Buffer;
-  /** 1 for each check block that was read and was intact. */
-  readonly readBefore: Uint8Array;
+  readonly seen: SeenBlocks;
 }
 
 export class RecordReader {
@@ -74,7 +74,7 @@ export class RecordReader {
     if (typeof head === 'string') return head === 'damaged' ? this.#damaged(record, 'head') : head;
     const item = head.kind === PAGE_RECORD_KIND ? decodeItem(head.item, head.payloadBytes) : undefined;
     if (!item) return this.#damaged(record, 'head');
-    const known = { head, item, group: head.group, readBefore: new Uint8Array(head.blockCrcs.length) };
+    const known = { head, item, group: head.group, seen: new SeenBlocks(head.blockCrcs.length) };
     this.#keep(placeOf(record), known);
     return known;
   }
@@ -92,14 +92,14 @@ export class RecordReader {
   /** Fills the buffers from check block `first` of the payload on; true when every block is intact. */
   async blocks(
     record: IndexedRecord,
-    { head, readBefore }: KnownHead,
+    { head, seen }: KnownHead,
     first: number,
     buffers: readonly Buffer[],
   ): Promise<true | Unread> {
     const intact = await this.#with(record, (file) => readBlocks(file, head, first, buffers));
     if (intact === false) return this.#damaged(record, 'payload');
     const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
-    if (intact === true) readBefore.fill(1, first, first + Math.ceil(bytes / BLOCK_BYTES));
+    if (intact === true) seen.add(first, first + Math.ceil(bytes / BLOCK_BYTES));
     return intact;
   }
 
@@ -115,10 +115,10 @@ export class RecordReader {
     const known = this.#heads.get(placeOf(record));
     const segment = this.#set.get(record.segment);
     if (!known || !segment || !isOf(known, of.page, of.key)) return false;
-    const { head, readBefore } = known;
+    const { head, seen } = known;
     const startedMs = this.#clock.monotonicMs();
     const end = of.first + Math.ceil(into.length / BLOCK_BYTES);
-    if (!this.#inline.allows(readBefore, { first: of.first, end, nowMs: startedMs })) return false;
+    if (!seen.has(of.first, end) || !this.#inline.allows(startedMs)) return false;
     const file = this.#set.fileIfOpen(segment, startedMs);
     if (!file?.readNow) return false;
     let read = 0;
@@ -128,7 +128,11 @@ export class RecordReader {
       // The next read meets it again, and says so.
     }
     this.#inline.took({ startedMs, endedMs: this.#clock.monotonicMs() });
-    return read === into.length && areIntact(head, of.first, into);
+    if (read !== into.length) return false;
+    if (seen.areSame(of.first, into)) return true;
+    if (!areIntact(head, of.first, into)) return false;
+    seen.remember(of.first, into);
+    return true;
   }
 
   #damaged(record: IndexedRecord, what: string): Unread {
@@ -178,7 +182,7 @@ function isOf(known: KnownHead, page: Page, key: FileKey): boolean {
 }
 
 function costOf(known: KnownHead): number {
-  return 512 + 5 * known.head.blockCrcs.length;
+  return 512 + 4 * known.head.blockCrcs.length + known.seen.bytesMax;
 }
 
 /** Unique for a record: a segment is below 4 GiB, and a process meets fewer than 2²¹ of them. */

@@ -1,20 +1,11 @@
 import { expect, test } from 'vitest';
 import { InlineReads } from '../../../src/lib/cache/inline-reads.ts';
 
-const READ_BEFORE = Uint8Array.from([1]);
-
-test('only reads of blocks that were read before are done at once', () => {
-  const inline = new InlineReads();
-  const readBefore = Uint8Array.from([0, 1, 1, 0]);
-  const allows = (first: number, end: number): boolean => inline.allows(readBefore, { first, end, nowMs: 0 });
-  expect([allows(1, 3), allows(0, 2), allows(2, 4), allows(2, 3)]).toEqual([true, false, false, true]);
-});
-
 test('one that took long stops them for a while, longer each time, until many were quick', () => {
   let nowMs = 0;
   let diskBlocks = 0;
   const inline = new InlineReads(() => (diskBlocks += 32));
-  const allowed = (): boolean => inline.allows(READ_BEFORE, { first: 0, end: 1, nowMs });
+  const allowed = (): boolean => inline.allows(nowMs);
   const readIn = (ms: number): void => inline.took({ startedMs: nowMs, endedMs: (nowMs += ms) });
   /** How long they are not done from now on. */
   const pauseMs = (): number => {
@@ -37,7 +28,7 @@ test('one that took long while no disk was read stops nothing, as long as most a
   const inline = new InlineReads(() => diskBlocks);
   const stopsAfter = (ms: number): boolean => {
     inline.took({ startedMs: nowMs, endedMs: (nowMs += ms) });
-    return !inline.allows(READ_BEFORE, { first: 0, end: 1, nowMs });
+    return !inline.allows(nowMs);
   };
   const quick = (count: number): void => {
     expect(Array.from({ length: count }, () => stopsAfter(2 ** -6))).not.toContain(true);

@@ -1,4 +1,4 @@
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MIB } from '../../../src/lib/base/units.ts';
@@ -100,16 +100,28 @@ test('damage is found, counted once, and not served', async () => {
   const range = { off: 5 * CHECK_BLOCK_BYTES, len: 10 };
   await way({ off: 0, len: MIB });
   const [name] = await readdir(join(directory, 'segments'));
-  const { size } = await open(join(directory, 'segments', name!)).then(async (file) => {
-    const stat = await file.stat();
-    await file.close();
-    return stat;
-  });
+  const { size } = await stat(join(directory, 'segments', name!));
   await flip(size - PAGE.page.len + range.off + 7);
   expect(await way({ off: 0, len: 10 })).toEqual({ later: 0, now: 1 });
   expect(await way(range)).toBeUndefined();
   expect(l2.metrics.get('seekfs_crc_failures_total')).toBe(1);
   expect(await way({ off: 0, len: 10 }), 'the record is gone from the index').toBeUndefined();
+});
+
+test('damage is found also in what was read again and again', async () => {
+  await l2.put(PAGE);
+  const range = { off: 0, len: MIB };
+  await way(range);
+  for (let again = 0; again < 3; again += 1) expect(await way(range)).toEqual({ later: 0, now: 8 });
+  const [name] = await readdir(join(directory, 'segments'));
+  const { size } = await stat(join(directory, 'segments', name!));
+  const damaged = 3 * GRANULE_BYTES + 5 * CHECK_BLOCK_BYTES + 7;
+  await flip(size - PAGE.page.len + damaged);
+  expect(await way({ off: damaged - GRANULE_BYTES, len: GRANULE_BYTES - 7 }), 'all before it').toMatchObject({
+    later: 0,
+  });
+  expect(await way(range)).toBeUndefined();
+  expect(l2.metrics.get('seekfs_crc_failures_total')).toBe(1);
 });
 
 test('a read that fails is done again by the general way, and as slow as it was', async () => {
