@@ -2,6 +2,8 @@
 // of the first.
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { pageAlignedMemory } from '../../src/lib/base/page-aligned.ts';
+import { KIB } from '../../src/lib/base/units.ts';
 import type { Disk } from '../../src/lib/disk/disk.ts';
 
 async function put(disk: Disk, path: string, text: string): Promise<void> {
@@ -41,6 +43,31 @@ export function testDiskConformance(name: string, make: () => Promise<{ disk: Di
       const buffers = [Buffer.alloc(3), Buffer.alloc(0), Buffer.alloc(4)];
       expect(await file.read(buffers, 1)).toBe(7);
       expect(buffers.map(String)).toEqual(['12x', '', 'y567']);
+      await file.close();
+    });
+
+    test('writes the same past the page cache, whatever of it can go there', async () => {
+      const file = await disk.open(at('a'), 'create');
+      const memory = pageAlignedMemory(64 * KIB);
+      for (let at = 0; at < memory.length; at += 1) memory[at] = at * 7 + (at >>> 12);
+      const wanted = Buffer.alloc(96 * KIB);
+      let position = 0;
+      const write = async (buffers: Buffer[], options: { direct: boolean }): Promise<void> => {
+        await file.write(buffers, position, options);
+        for (const buffer of buffers) position += buffer.copy(wanted, position);
+      };
+      await write([Buffer.from('head'), memory.subarray(4, 4 * KIB)], { direct: true });
+      await write([memory.subarray(0, 8 * KIB), memory.subarray(12 * KIB, 20 * KIB + 3)], { direct: true });
+      await write([memory.subarray(0, 4 * KIB - 3)], { direct: false });
+      await write([memory.subarray(4 * KIB, 36 * KIB), Buffer.from('tail')], { direct: true });
+      const back = Buffer.alloc(position);
+      expect(await file.read([back], 0)).toBe(position);
+      expect(back.equals(wanted.subarray(0, position))).toBe(true);
+      await file.write([memory.subarray(0, 4 * KIB)], 4 * KIB, { direct: true });
+      memory.copy(wanted, 4 * KIB, 0, 4 * KIB);
+      await file.read([back], 0);
+      expect(back.equals(wanted.subarray(0, position))).toBe(true);
+      expect((await file.stat()).sizeBytes).toBe(position);
       await file.close();
     });
 

@@ -143,10 +143,10 @@ export class FaultDisk implements Disk {
         this.#readBytes += bytes;
         return bytes;
       },
-      write: async (buffers, position) => {
+      write: async (buffers, position, options) => {
         await this.#stopped();
         const error = this.#faultOf('write', path);
-        if (!error) return file.write(buffers, position);
+        if (!error) return file.write(buffers, position, options);
         if (error.code === 'ENOSPC' || error.code === 'EIO') {
           const bytes = Buffer.concat(buffers);
           await file.write([bytes.subarray(0, Math.floor(bytes.length / 2))], position);

@@ -3,6 +3,7 @@
 // garbage collector. Demand waits in order; speculation is refused while anything waits or little is left.
 import { abortError } from './errors.ts';
 import { onAbort } from './on-abort.ts';
+import { pageAlignedMemory } from './page-aligned.ts';
 import { Semaphore } from './semaphore.ts';
 import { KIB } from './units.ts';
 
@@ -28,28 +29,6 @@ const FIRST_ARENA_SLABS = 16;
 /** Each piece of memory for slabs is so many times as large as all before it, up to a bound. */
 const ARENA_GROWTH = 7;
 const ARENA_SLABS_MAX = 4096;
-
-const WEBASSEMBLY_PAGE_BYTES = 64 * KIB;
-/** Node's types have no values of it. */
-declare const WebAssembly: {
-  readonly Memory: new (size: { initial: number; maximum: number; shared: true }) => {
-    readonly buffer: SharedArrayBuffer;
-  };
-};
-
-/**
- * A shared WebAssembly memory: the only one in JavaScript that begins at a page of memory, as O_DIRECT wants it. Threads can
- * share it, and V8 runs no collections for its sake. Where addresses are short (ulimit -v) it is an ordinary one.
- */
-function pageAlignedMemory(bytes: number): Buffer {
-  const pages = bytes / WEBASSEMBLY_PAGE_BYTES;
-  try {
-    return Buffer.from(new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    return Buffer.allocUnsafeSlow(bytes);
-  }
-}
 
 /** Memory for slabs, taken in few pieces that grow. What no slab has used yet is not resident. */
 class SlabArenas {

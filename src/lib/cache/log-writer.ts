@@ -5,8 +5,9 @@ import type { Cell } from '../base/metrics.ts';
 import type { Random } from '../base/random.ts';
 import type { Disk } from '../disk/disk.ts';
 import { SEGMENT_ID_BYTES, type NewRecord } from '../segment/format.ts';
-import { SegmentWriter } from '../segment/writer.ts';
+import { recordRoomBytes, SegmentWriter, type Append } from '../segment/writer.ts';
 import type { CapacityGuard, Purpose } from './capacity.ts';
+import { DirectPace } from './direct-pace.ts';
 import type { FileKey } from './page-key.ts';
 import type { Segment, SegmentSet } from './segment-set.ts';
 
@@ -31,6 +32,11 @@ export interface LogWriterParts {
   readonly onNewSegment?: (() => void) | undefined;
 }
 
+/** A record of a page of this file. */
+export interface PageAppend extends Append {
+  readonly key: FileKey;
+}
+
 interface OpenSegment {
   readonly writer: SegmentWriter;
   readonly segment: Segment;
@@ -41,16 +47,30 @@ export class LogWriter {
   #open: OpenSegment | undefined;
   #sealing: Promise<void> | undefined;
   #appendedAtMs = 0;
+  readonly #pace: DirectPace;
 
   constructor(parts: LogWriterParts) {
     this.#parts = parts;
+    this.#pace = new DirectPace(parts.clock);
   }
 
   /**
-   * Appends a record and indexes it; one call at a time. False where there is no room for it within the bounds.
+   * Appends the records, in order and in few writes, and indexes them; one call at a time. How many: all, or those that
+   * there was room for within the bounds.
    * @throws system errors of the disk; call `abandon` then
    */
-  async append(key: FileKey, record: NewRecord, payload: readonly Uint8Array[]): Promise<boolean> {
+  async append(appends: readonly PageAppend[]): Promise<number> {
+    let done = 0;
+    while (done < appends.length) {
+      const open = await this.#openFor(appends[done]!.record);
+      if (!open) break;
+      done += await this.#appendTo(open, appends.slice(done));
+    }
+    return done;
+  }
+
+  /** The open segment if the record fits, else another one; undefined where there is no room for one. */
+  async #openFor(record: NewRecord): Promise<OpenSegment | undefined> {
     // Somebody emptied the directory under us: what is written there now nobody would find.
     if (this.#open?.segment.gone) await this.abandon();
     const idleMs = this.#parts.clock.monotonicMs() - this.#appendedAtMs;
@@ -61,19 +81,34 @@ export class LogWriter {
       const { random, clock } = this.#parts;
       if (attempt > 0) await clock.sleep(random.unit() * 10 * 2 ** attempt);
       const created = await this.#create(record);
-      if (created === 'no-room') return false;
+      if (created === 'no-room') return undefined;
       if (created === 'withdrawn') continue;
       this.#open = created;
       this.#parts.onNewSegment?.();
     }
-    if (!this.#open) return false;
-    const { writer, segment } = this.#open;
-    const entry = await writer.append(record, payload);
-    this.#appendedAtMs = this.#parts.clock.monotonicMs();
+    return this.#open;
+  }
+
+  /** As many of the records as it has room for, the first in any case. */
+  async #appendTo({ writer, segment }: OpenSegment, appends: readonly PageAppend[]): Promise<number> {
+    const { clock, set, progress } = this.#parts;
+    let [count, roomBytes, payloadBytes] = [0, writer.roomBytes, 0];
+    for (const { record } of appends) {
+      roomBytes -= recordRoomBytes(record, record.payloadBytes);
+      if (count > 0 && roomBytes < 0) break;
+      count += 1;
+      payloadBytes += record.payloadBytes;
+    }
+    const written = appends.slice(0, count);
+    const direct = this.#pace.allows(payloadBytes);
+    const beganMs = clock.monotonicMs();
+    const entries = await writer.append(written, { direct });
+    this.#appendedAtMs = clock.monotonicMs();
+    if (direct) this.#pace.wrote(payloadBytes, this.#appendedAtMs - beganMs);
     segment.sizeBytes = segment.scannedTo = writer.position;
-    this.#parts.set.indexEntry(segment, entry, key);
-    this.#parts.progress.value += 1;
-    return true;
+    for (const [index, entry] of entries.entries()) set.indexEntry(segment, entry, written[index]!.key);
+    progress.value += 1;
+    return count;
   }
 
   /** What the open segment still takes. */

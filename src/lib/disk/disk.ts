@@ -34,8 +34,11 @@ export interface DiskFile {
   readNow?(buffer: Uint8Array, position: number): number;
   /** The operating system's number of the file while it is open, for a read in another thread. Absent: there is none. */
   readonly fd?: number | undefined;
-  /** Writes all of the buffers in order at `position`, or throws. */
-  write(buffers: readonly Uint8Array[], position: number): Promise<void>;
+  /**
+   * Writes all of the buffers in order at `position`, or throws. `direct`: past the operating system's page cache, as far as
+   * buffers, position and file system allow; nothing but the time that it takes depends on it.
+   */
+  write(buffers: readonly Uint8Array[], position: number, options?: { readonly direct: boolean }): Promise<void>;
   /** Makes content and size durable. */
   sync(): Promise<void>;
   truncate(sizeBytes: number): Promise<void>;

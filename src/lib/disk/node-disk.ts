@@ -1,7 +1,9 @@
 // The Disk over node:fs.
 import { constants, read, readSync, readv } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
+import { systemErrorCode } from '../base/errors.ts';
 import { makeDirectory } from './make-directory.ts';
+import { leadingPart } from './direct.ts';
 import type { Disk, DiskFile, DiskSpace, DiskStat, OpenMode } from './disk.ts';
 
 const FLAGS: Readonly<Record<OpenMode, number>> = {
@@ -55,6 +57,8 @@ export function remainder(buffers: readonly Uint8Array[], done: number): Uint8Ar
 
 class NodeFile implements DiskFile {
   readonly #handle: FileHandle;
+  /** The same file for writes past the page cache, since the first of them; undefined where that cannot be had. */
+  #direct: Promise<FileHandle | undefined> | undefined;
   #reads = 0;
   #onReadsDone: (() => void) | undefined;
 
@@ -111,14 +115,40 @@ class NodeFile implements DiskFile {
     });
   }
 
-  async write(buffers: readonly Uint8Array[], position: number): Promise<void> {
+  async write(buffers: readonly Uint8Array[], position: number, options?: { direct: boolean }): Promise<void> {
     const wanted = totalBytes(buffers);
     let done = 0;
     while (done < wanted) {
       const left = done === 0 ? buffers : remainder(buffers, done);
-      const { bytesWritten } = await this.#handle.writev(left.slice(0, VECTORS_MAX), position + done);
-      done += bytesWritten;
+      done += await (options?.direct
+        ? this.#writeDirect(left, position + done)
+        : this.#writeOnce(left, position + done));
     }
+  }
+
+  async #writeOnce(buffers: readonly Uint8Array[], position: number, handle = this.#handle): Promise<number> {
+    return (await handle.writev(buffers.slice(0, VECTORS_MAX), position)).bytesWritten;
+  }
+
+  /** The first part of the buffers, past the page cache if it can go there. */
+  async #writeDirect(buffers: readonly Uint8Array[], position: number): Promise<number> {
+    const part = leadingPart(buffers, position);
+    const direct = part.direct ? await (this.#direct ??= this.#openDirect()) : undefined;
+    try {
+      return await this.#writeOnce(part.buffers, position, direct);
+    } catch (error) {
+      // File systems that open a file so need not write it so.
+      if (!direct || systemErrorCode(error) !== 'EINVAL') throw error;
+      this.#direct = Promise.resolve(undefined);
+      await direct.close();
+      return this.#writeOnce(part.buffers, position);
+    }
+  }
+
+  /** By its number: its name may be another's by now. */
+  async #openDirect(): Promise<FileHandle | undefined> {
+    if (process.platform !== 'linux') return undefined;
+    return fs.open(`/proc/self/fd/${this.#openFd()}`, constants.O_WRONLY | constants.O_DIRECT).catch(() => undefined);
   }
 
   sync(): Promise<void> {
@@ -136,6 +166,7 @@ class NodeFile implements DiskFile {
   async close(): Promise<void> {
     // The handle does not know of them: its number may be another file's before they have begun.
     if (this.#reads > 0) await new Promise<void>((resolve) => (this.#onReadsDone = resolve));
+    await (await this.#direct)?.close();
     await this.#handle.close();
   }
 }

@@ -13,23 +13,26 @@
 //     48 .. owner: who writes, as text                        40  4  records
 //   record head                                               44  4  groups
 //     0  4  magic "SKRC"                                      48  .. groups: u16 length, bytes
-//     4  2  format version, 1                                 ..  .. records: u32 offset, u32 head bytes, u32 payload
+//     4  2  format version, 1; 2 where there is padding       ..  .. records: u32 offset, u32 head bytes, u32 payload
 //     6  2  kind of the record, its user's affair                    bytes, u32 group number, u16 length, item bytes
 //     8  4  CRC32C of the head but these four bytes           -16 8  magic "SEALEDv1"
-//     12 4  head bytes, CRC table included                    -8  4  footer bytes, once more
+//     12 4  head bytes, table and padding included            -8  4  footer bytes, once more
 //     16 8  offset of the record in its file                  -4  4  not of the footer bytes
 //     24 16 segment id
 //     40 4  payload bytes                                   Block CRCs are stored as crc32c(block) XOR mask, where
 //     44 4  check block bytes, 16384                        mask = crc32c(segment id, u64 record offset, group, item,
 //     48 2  group bytes                                     u32 block number): a table that is read in a wrong place
 //     50 2  item bytes                                      fits no payload.
-//     52 4  zero
+//     52 4  bytes of padding, 0 in version 1
 //     56 8  written at, ms since the epoch
-//     64 .. group, item, then u32 for each check block; the payload follows the head at once
+//     64 .. group, item, then u32 for each check block, then the padding (zeros); the payload follows at once
 import { crc32c, crc32cCombine } from '../base/crc32c.ts';
 import { GIB, KIB } from '../base/units.ts';
 
 const FORMAT_VERSION = 1;
+/** Of records with padding between head and payload; readers of version 1 alone take them for damage, which is a miss. */
+const PADDED_VERSION = 2;
+export const PADDING_BYTES_MAX = 4 * KIB - 1;
 export const SEGMENT_ID_BYTES = 16;
 export const BLOCK_BYTES = 16 * KIB;
 export const SEGMENT_HEADER_BYTES = 48;
@@ -184,14 +187,16 @@ export interface NewRecord extends RecordKey {
 export function encodeRecordHead(
   record: NewRecord,
   place: { readonly segmentId: Buffer; readonly offset: number },
+  paddingBytes = 0,
 ): Buffer {
   const { group, item, payloadBytes, blockCrcs } = record;
   if (group.length > GROUP_BYTES_MAX || item.length > ITEM_BYTES_MAX) throw new RangeError('record key is too long');
   if (blockCrcs.length !== blocksOf(payloadBytes)) throw new RangeError('one CRC a check block');
-  const headBytes = headBytesOf(record, payloadBytes);
+  if (paddingBytes > PADDING_BYTES_MAX) throw new RangeError('padding is too long');
+  const headBytes = headBytesOf(record, payloadBytes) + paddingBytes;
   const bytes = Buffer.alloc(headBytes);
   RECORD_MAGIC.copy(bytes, 0);
-  bytes.writeUInt16LE(FORMAT_VERSION, 4);
+  bytes.writeUInt16LE(paddingBytes > 0 ? PADDED_VERSION : FORMAT_VERSION, 4);
   bytes.writeUInt16LE(record.kind, 6);
   bytes.writeUInt32LE(headBytes, 12);
   writeSafe(bytes, place.offset, 16);
@@ -200,6 +205,7 @@ export function encodeRecordHead(
   bytes.writeUInt32LE(BLOCK_BYTES, 44);
   bytes.writeUInt16LE(group.length, 48);
   bytes.writeUInt16LE(item.length, 50);
+  bytes.writeUInt32LE(paddingBytes, 52);
   writeSafe(bytes, record.writtenAtMs, 56);
   group.copy(bytes, RECORD_HEADER_BYTES);
   item.copy(bytes, RECORD_HEADER_BYTES + group.length);
@@ -214,12 +220,17 @@ export function peekRecordHead(
   bytes: Buffer,
 ): { readonly headBytes: number; readonly payloadBytes: number } | undefined {
   if (bytes.length < RECORD_HEADER_BYTES || !bytes.subarray(0, 4).equals(RECORD_MAGIC)) return undefined;
-  if (bytes.readUInt16LE(4) !== FORMAT_VERSION || bytes.readUInt32LE(44) !== BLOCK_BYTES) return undefined;
+  const version = bytes.readUInt16LE(4);
+  if ((version !== FORMAT_VERSION && version !== PADDED_VERSION) || bytes.readUInt32LE(44) !== BLOCK_BYTES) {
+    return undefined;
+  }
+  const paddingBytes = version === PADDED_VERSION ? bytes.readUInt32LE(52) : 0;
+  if (paddingBytes > PADDING_BYTES_MAX) return undefined;
   const headBytes = bytes.readUInt32LE(12);
   const payloadBytes = bytes.readUInt32LE(40);
   const keyBytes = bytes.readUInt16LE(48) + bytes.readUInt16LE(50);
   if (bytes.readUInt16LE(48) > GROUP_BYTES_MAX || bytes.readUInt16LE(50) > ITEM_BYTES_MAX) return undefined;
-  if (headBytes !== RECORD_HEADER_BYTES + keyBytes + 4 * blocksOf(payloadBytes)) return undefined;
+  if (headBytes !== RECORD_HEADER_BYTES + keyBytes + 4 * blocksOf(payloadBytes) + paddingBytes) return undefined;
   return { headBytes, payloadBytes };
 }
 
@@ -247,10 +258,10 @@ export function decodeRecordHead(
 ): RecordHead | undefined {
   const entry = decodeRecordEntry(bytes, place);
   if (!entry) return undefined;
-  const { group, item, headBytes, payloadBytes } = entry;
+  const { group, item, payloadBytes } = entry;
   const { segmentId, offset } = place;
   const stored = new Uint32Array(blocksOf(payloadBytes));
-  const tableAt = headBytes - 4 * stored.length;
+  const tableAt = RECORD_HEADER_BYTES + group.length + item.length;
   for (let block = 0; block < stored.length; block += 1) stored[block] = bytes.readUInt32LE(tableAt + 4 * block);
   const blockCrcs = masked(stored, { segmentId, offset, group, item });
   return { ...entry, segmentId, kind: bytes.readUInt16LE(6), writtenAtMs: readSafe(bytes, 56)!, blockCrcs };

@@ -1,13 +1,16 @@
-// The one writer of one segment file: creates it exclusively, appends records in one write each, seals it with a
+// The one writer of one segment file: creates it exclusively, appends records, several in one write, seals it with a
 // footer. Used by whoever owns a log (the cache's write queue); knows nothing of pages, capacity or other segments.
 import { join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
+import { ALIGNMENT_BYTES, pageAlignedMemory } from '../base/page-aligned.ts';
+import { KIB } from '../base/units.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import {
   encodeRecordHead,
   encodeSegmentHeader,
   FOOTER_ENTRY_BYTES,
   headBytesOf,
+  PADDING_BYTES_MAX,
   SEGMENT_BYTES_MAX,
   type NewRecord,
   type RecordEntry,
@@ -17,6 +20,16 @@ import { FooterWriter } from './footer-writer.ts';
 import { formatSegmentName } from './names.ts';
 
 const FOOTER_FIXED_BYTES = 64;
+/** Payloads from this size on begin at a block of the file system, so that they can be written past the page cache. */
+const ALIGNED_PAYLOAD_BYTES_MIN = 256 * KIB;
+/** For the heads of one write, which must then lie in pages of their own. */
+const HEADS_BYTES = 256 * KIB;
+
+/** A record, with the buffers that hold its payload. */
+export interface Append {
+  readonly record: NewRecord;
+  readonly payload: readonly Uint8Array[];
+}
 
 export interface SegmentCreation {
   readonly disk: Disk;
@@ -42,6 +55,8 @@ export class SegmentWriter {
   #position: number;
   #busy = false;
   #ended = false;
+  /** Reused by each write. */
+  #heads: Buffer | undefined;
 
   private constructor(creation: SegmentCreation, openName: string, file: DiskFile, position: number) {
     this.id = creation.id;
@@ -92,24 +107,41 @@ export class SegmentWriter {
   }
 
   /**
-   * Appends in one write; one call at a time. The payload's buffers are only read, and no longer needed afterwards.
+   * Appends in one write, which can go past the page cache where the disk can; one call at a time. The payloads' buffers
+   * are only read, and no longer needed afterwards.
    * @throws system errors of the disk; the segment then takes no more records and wants `abandon`
    */
-  async append(record: NewRecord, payload: readonly Uint8Array[]): Promise<RecordEntry> {
+  async append(appends: readonly Append[], options?: { readonly direct: boolean }): Promise<RecordEntry[]> {
     if (this.#ended || this.#busy) throw new Error('the segment takes no record now');
-    const place = { segmentId: this.id, offset: this.#position };
-    const head = encodeRecordHead(record, place);
+    const buffers: Uint8Array[] = [];
+    const entries: RecordEntry[] = [];
+    let [end, headsBytes] = [this.#position, 0];
+    for (const { record, payload } of appends) {
+      const { group, item, payloadBytes } = record;
+      const padding = paddingBytes(end + headBytesOf(record, payloadBytes), payloadBytes);
+      const head = encodeRecordHead(record, { segmentId: this.id, offset: end }, padding);
+      if (options?.direct && headsBytes + head.length <= HEADS_BYTES) {
+        this.#heads ??= pageAlignedMemory(HEADS_BYTES);
+        head.copy(this.#heads, headsBytes);
+        buffers.push(this.#heads.subarray(headsBytes, headsBytes + head.length), ...payload);
+        headsBytes += Math.ceil(head.length / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
+      } else {
+        buffers.push(head, ...payload);
+      }
+      entries.push({ offset: end, headBytes: head.length, payloadBytes, group, item });
+      end += head.length + payloadBytes;
+    }
     this.#busy = true;
     this.#ended = true;
-    await this.#file.write([head, ...payload], this.#position);
+    await this.#file.write(buffers, this.#position, options);
     this.#busy = false;
     this.#ended = false;
-    const { group, item, payloadBytes } = record;
-    const entry = { offset: place.offset, headBytes: head.length, payloadBytes, group, item };
-    this.#footer.add(entry);
-    this.#footerBytes += footerBytesOf(record);
-    this.#position += head.length + payloadBytes;
-    return entry;
+    for (const entry of entries) {
+      this.#footer.add(entry);
+      this.#footerBytes += footerBytesOf(entry);
+    }
+    this.#position = end;
+    return entries;
   }
 
   /**
@@ -160,9 +192,16 @@ export class SegmentWriter {
   }
 }
 
-/** What a record takes of a segment's room. */
+/** What a record takes of a segment's room, at most. */
 export function recordRoomBytes(key: RecordKey, payloadBytes: number): number {
-  return headBytesOf(key, payloadBytes) + payloadBytes + footerBytesOf(key);
+  const paddingBytes = payloadBytes < ALIGNED_PAYLOAD_BYTES_MIN ? 0 : PADDING_BYTES_MAX;
+  return headBytesOf(key, payloadBytes) + paddingBytes + payloadBytes + footerBytesOf(key);
+}
+
+/** Between a head that ends there and its payload. */
+function paddingBytes(headEnd: number, payloadBytes: number): number {
+  if (payloadBytes < ALIGNED_PAYLOAD_BYTES_MIN) return 0;
+  return (ALIGNMENT_BYTES - (headEnd % ALIGNMENT_BYTES)) % ALIGNMENT_BYTES;
 }
 
 /** At most: the two bytes are the length of a group that is not there yet. */

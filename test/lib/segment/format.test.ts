@@ -11,6 +11,8 @@ import {
   decodeSegmentHeader,
   encodeRecordHead,
   encodeSegmentHeader,
+  PADDING_BYTES_MAX,
+  peekRecordHead,
 } from '../../../src/lib/segment/format.ts';
 import { GOLDEN_PAGES, writeGoldenSegment } from '../../support/golden-segment.ts';
 import { openTestStore } from '../../support/segment-store.ts';
@@ -50,6 +52,9 @@ describe('the golden segment of format 1', () => {
   });
 });
 
+const NO_KEY = { group: Buffer.alloc(0), item: Buffer.alloc(0), kind: 0, payloadBytes: 1, writtenAtMs: 1 };
+const NOWHERE = { segmentId: Buffer.alloc(16), offset: 27 };
+
 const key = fc.record({
   group: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
   item: fc.uint8Array({ maxLength: 256 }).map((bytes) => Buffer.from(bytes)),
@@ -88,13 +93,28 @@ describe('a record head', () => {
     );
   });
 
-  test('does not decode at the same offset of another segment', () => {
-    const of = { group: Buffer.alloc(0), item: Buffer.alloc(0), kind: 0, payloadBytes: 1, writtenAtMs: 1 };
-    const bytes = encodeRecordHead(
-      { ...of, blockCrcs: Uint32Array.of(0) },
-      { segmentId: Buffer.alloc(16), offset: 27 },
+  test('has padding before its payload where it was asked for: version 2, and a version 1 that claims some is none', () => {
+    fc.assert(
+      fc.property(record, place, fc.integer({ min: 1, max: PADDING_BYTES_MAX }), (one, here, paddingBytes) => {
+        const plain = encodeRecordHead(one, here);
+        const padded = encodeRecordHead(one, here, paddingBytes);
+        expect([plain.readUInt16LE(4), padded.readUInt16LE(4)]).toEqual([1, 2]);
+        expect(decodeRecordHead(padded, here)).toEqual({ ...one, ...here, headBytes: plain.length + paddingBytes });
+        padded.writeUInt16LE(1, 4);
+        expect(peekRecordHead(padded)).toBeUndefined();
+      }),
+      { numRuns: 30 },
     );
-    expect(decodeRecordHead(bytes, { segmentId: Buffer.alloc(16), offset: 27 })).toBeDefined();
+    expect(() => encodeRecordHead({ ...NO_KEY, blockCrcs: Uint32Array.of(0) }, NOWHERE, 4096)).toThrow(RangeError);
+    const tooLong = encodeRecordHead({ ...NO_KEY, blockCrcs: Uint32Array.of(0) }, NOWHERE, PADDING_BYTES_MAX);
+    tooLong.writeUInt32LE(PADDING_BYTES_MAX + 1, 52);
+    tooLong.writeUInt32LE(tooLong.length + 1, 12);
+    expect(peekRecordHead(tooLong)).toBeUndefined();
+  });
+
+  test('does not decode at the same offset of another segment', () => {
+    const bytes = encodeRecordHead({ ...NO_KEY, blockCrcs: Uint32Array.of(0) }, NOWHERE);
+    expect(decodeRecordHead(bytes, NOWHERE)).toBeDefined();
     expect(decodeRecordHead(bytes, { segmentId: Buffer.alloc(16, 1), offset: 27 })).toBeUndefined();
   });
 
