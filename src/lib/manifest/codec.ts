@@ -1,9 +1,9 @@
 // Manifest v1: gzip JSON, decoded and encoded as a stream of entries, in bounded memory whatever the document claims.
 // Field names are the interop contract (docs/format/manifest.md); what an entry looks like is in entry-json.ts.
 import { pipeline, Readable } from 'node:stream';
-import { createGunzip, createGzip } from 'node:zlib';
+import { createGunzip, createGzip, gunzipSync } from 'node:zlib';
 import { SeekfsError, systemErrorCode, throwIfAborted } from '../base/errors.ts';
-import { GIB, MIB } from '../base/units.ts';
+import { GIB, KIB, MIB } from '../base/units.ts';
 import { encodeEntry, parseDigest, parseEntry, parseInteger, parseObject, parsePath, parseText } from './entry-json.ts';
 import { ManifestScan } from './json-scan.ts';
 import { KEY_BYTES_MAX } from './key-layout.ts';
@@ -14,6 +14,9 @@ export const MANIFEST_BYTES_MAX = 2 * GIB;
 /** JSON of manifests packs 3 to 60 times; gzip can do 1,000. What packs more, and is not small, is a bomb. */
 const UNPACK_RATIO_MAX = 200;
 const UNPACKED_BYTES_ALWAYS = 64 * MIB;
+/** Smaller manifests are unpacked in one go: the streams that others take are ten times as much to load and to run. */
+const PACKED_AT_ONCE_MAX = 64 * KIB;
+const UNPACKED_AT_ONCE_MAX = 256 * KIB;
 const PARENTS_MAX = 1000;
 const ENCODE_BATCH_CHARS = 256 * 1024;
 
@@ -79,10 +82,8 @@ export async function decodeManifest(
       yield chunk;
     }
   };
-  const unpack = createGunzip({ chunkSize: 64 * 1024 });
-  pipeline(Readable.from(counted(), { objectMode: true, highWaterMark: 1 }), unpack, ignoreEnd);
   try {
-    for await (const chunk of unpack as AsyncIterable<Buffer>) {
+    for await (const chunk of unpackSmall(packed) ?? unpackStream(counted())) {
       throwIfAborted(options.signal);
       unpackedBytes += chunk.length;
       if (unpackedBytes > Math.max(UNPACKED_BYTES_ALWAYS, packedBytes * UNPACK_RATIO_MAX)) {
@@ -121,11 +122,9 @@ export async function peekIndex(packed: Uint8Array): Promise<PublishedIndex | un
     },
     file: () => undefined,
   });
-  const unpack = createGunzip({ chunkSize: 64 * 1024 });
-  pipeline(Readable.from([packed], { objectMode: true }), unpack, ignoreEnd);
   let unpackedBytes = 0;
   try {
-    for await (const chunk of unpack as AsyncIterable<Buffer>) {
+    for await (const chunk of unpackSmall(packed) ?? unpackStream([packed])) {
       scan.push(chunk);
       unpackedBytes += chunk.length;
       if (index !== undefined || unpackedBytes > UNPACKED_BYTES_ALWAYS) break;
@@ -138,6 +137,22 @@ export async function peekIndex(packed: Uint8Array): Promise<PublishedIndex | un
   } catch {
     return undefined;
   }
+}
+
+/** Undefined where it is not small, or damaged: what is wrong with it is said by the stream. */
+function unpackSmall(packed: Uint8Array | AsyncIterable<Uint8Array>): readonly Buffer[] | undefined {
+  if (!(packed instanceof Uint8Array) || packed.byteLength > PACKED_AT_ONCE_MAX) return undefined;
+  try {
+    return [gunzipSync(packed, { maxOutputLength: UNPACKED_AT_ONCE_MAX })];
+  } catch {
+    return undefined;
+  }
+}
+
+function unpackStream(packed: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncIterable<Buffer> {
+  const unpack = createGunzip({ chunkSize: 64 * KIB });
+  pipeline(Readable.from(packed, { objectMode: true, highWaterMark: 1 }), unpack, ignoreEnd);
+  return unpack;
 }
 
 /** Both ends of a pipeline are destroyed with its error, which whoever reads the last one gets thrown. */
