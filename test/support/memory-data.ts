@@ -78,8 +78,6 @@ export class MemoryReader implements Reader {
   cachedSlabsMax = 1;
   /** What `warm` brought, slab by slab; `stream` brings nothing. */
   readonly warmed = new Set<string>();
-  /** Of each `warm`. */
-  readonly ttlsMs: (number | undefined)[] = [];
 
   constructor(memory: MemoryGovernor, bytesOf: (version: PinnedVersion, path: string) => Buffer) {
     this.#memory = memory;
@@ -137,7 +135,7 @@ export class MemoryReader implements Reader {
     targets: AsyncIterable<WarmTarget> | Iterable<WarmTarget>,
     options: WarmOptions = {},
   ): Promise<void> {
-    this.ttlsMs.push(options.ttlMs);
+    await options.turn;
     for await (const target of targets) {
       for (const key of slabsOf(target)) {
         throwIfAborted(options.signal);

@@ -1,5 +1,6 @@
 // POST /hints: what will be read soon, fetched behind demand reads, one hint after the other: the higher priority first,
-// then the earlier one. A hint of a later epoch makes those of earlier epochs that have not begun pointless.
+// then the earlier one. The next ones are planned meanwhile, for demand reads to begin. A hint of a later epoch makes those
+// of earlier epochs that have not begun pointless.
 import { clipRange, mergeRanges } from '../base/byte-range.ts';
 import type { Clock } from '../base/clock.ts';
 import { SeekfsError } from '../base/errors.ts';
@@ -12,6 +13,8 @@ import type { VersionLease } from './versions.ts';
 
 /** Ranges that wait, over all hints; more is 503. */
 const QUEUED_RANGES_MAX = 100_000;
+/** Hints that are planned before their turn, so that a demand read begins what it falls into. */
+const PLANNED_AHEAD_MAX = 8;
 
 interface Job {
   readonly lease: VersionLease;
@@ -20,6 +23,21 @@ interface Job {
   readonly priority: number;
   /** Monotonic; Infinity without a `ttl_ms`. */
   readonly untilMs: number;
+  readonly turn: Deferred;
+  readonly stop: AbortController;
+  /** Once it is planned. Gives the lease back. */
+  work: Promise<void> | undefined;
+}
+
+interface Deferred {
+  readonly come: Promise<void>;
+  readonly resolve: () => void;
+}
+
+function deferred(): Deferred {
+  let resolve!: () => void;
+  const come = new Promise<void>((settle) => (resolve = settle));
+  return { come, resolve };
 }
 
 /**
@@ -43,7 +61,10 @@ export class HintQueue {
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #stop = new AbortController();
+  /** In their order, without the one that runs. */
   #jobs: Job[] = [];
+  /** Of jobs that run, are planned or were dropped. */
+  readonly #works = new Set<Promise<void>>();
   #running: Promise<void> | undefined;
 
   constructor(parts: { reader: () => Promise<Reader>; metrics: Metrics; log: Logger; clock: Clock }) {
@@ -66,42 +87,76 @@ export class HintQueue {
       throw new SeekfsError('overloaded', `${queued} ranges of hints wait already; ask again later`);
     }
     const { epoch, priority, ttlMs } = hint;
-    this.#jobs.push({ lease, targets, epoch, priority, untilMs: this.#clock.monotonicMs() + (ttlMs ?? Infinity) });
+    const untilMs = this.#clock.monotonicMs() + (ttlMs ?? Infinity);
+    const parts = { turn: deferred(), stop: new AbortController(), work: undefined };
+    this.#jobs.push({ lease, targets, epoch, priority, untilMs, ...parts });
     this.#jobs.sort((a, b) => b.priority - a.priority);
     this.#metrics.add('seekfs_hints_total', targets.length);
     this.#running ??= this.#run();
+    this.#planAhead();
     return { ranges: targets.length, bytes: targets.reduce((sum, { range }) => sum + range.len, 0) };
   }
 
   #dropOlder(ns: string, epoch: number): void {
     this.#jobs = this.#jobs.filter((job) => {
       const isCurrent = job.lease.pinned.ns !== ns || job.epoch >= epoch;
-      if (!isCurrent) job.lease.release();
+      if (!isCurrent) {
+        // What demand reads have begun of it goes on for them.
+        job.stop.abort();
+        job.turn.resolve();
+        if (!job.work) job.lease.release();
+      }
       return isCurrent;
     });
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#stop;
     for (let job = this.#jobs.shift(); job; job = this.#jobs.shift()) {
-      const restMs = job.untilMs - this.#clock.monotonicMs();
-      try {
-        if (restMs <= 0 || signal.aborted) continue;
-        const reader = await this.#reader();
-        const ttlMs = restMs === Infinity ? undefined : restMs;
-        await reader.warm(job.lease.pinned, job.targets, { signal, ttlMs });
-      } catch (error) {
-        if (!signal.aborted) this.#log.log('warn', `a hint could not be followed: ${(error as Error).message}`);
-      } finally {
-        job.lease.release();
-      }
+      this.#planAhead();
+      const work = job.work ?? this.#plan(job);
+      job.turn.resolve();
+      await work;
     }
     this.#running = undefined;
+  }
+
+  #planAhead(): void {
+    let room = PLANNED_AHEAD_MAX - this.#jobs.filter(({ work }) => work !== undefined).length;
+    for (const job of this.#jobs) {
+      if (job.work) continue;
+      if (room <= 0) return;
+      void this.#plan(job);
+      room -= 1;
+    }
+  }
+
+  #plan(job: Job): Promise<void> {
+    const work = this.#warm(job).finally(() => this.#works.delete(work));
+    this.#works.add(work);
+    job.work = work;
+    return work;
+  }
+
+  /** Never rejects. */
+  async #warm(job: Job): Promise<void> {
+    const signal = AbortSignal.any([this.#stop.signal, job.stop.signal]);
+    const restMs = job.untilMs - this.#clock.monotonicMs();
+    try {
+      if (restMs <= 0 || signal.aborted) return;
+      const reader = await this.#reader();
+      const ttlMs = restMs === Infinity ? undefined : restMs;
+      await reader.warm(job.lease.pinned, job.targets, { signal, ttlMs, turn: job.turn.come });
+    } catch (error) {
+      if (!signal.aborted) this.#log.log('warn', `a hint could not be followed: ${(error as Error).message}`);
+    } finally {
+      job.lease.release();
+    }
   }
 
   /** Resolves when nothing of it runs any more. */
   async close(): Promise<void> {
     this.#stop.abort(new SeekfsError('interrupted', 'the server is shutting down'));
     await this.#running;
+    await Promise.all(this.#works);
   }
 }

@@ -177,11 +177,12 @@ class OpenReader implements Reader {
     targets: AsyncIterable<WarmTarget> | Iterable<WarmTarget>,
     options: WarmOptions = {},
   ): Promise<void> {
-    const { signal, ttlMs, onProgress } = options;
+    const { signal, ttlMs, onProgress, turn } = options;
     let bytes = 0;
     let fetchedBytes = 0;
     await this.#warming.run(this.#openTargets(version, targets, signal), {
       signal,
+      turn,
       deadlineMs: ttlMs === undefined ? undefined : this.#clock.monotonicMs() + ttlMs,
       onBytes: (count, from) => {
         bytes += count;

@@ -39,6 +39,11 @@ export interface WarmOptions {
   /** What has not begun after so long is dropped (`ttl_ms` of hints). */
   readonly ttlMs?: number | undefined;
   readonly onProgress?: ((progress: WarmProgress) => void) | undefined;
+  /**
+   * Until it resolves only that is begun into which demand reads fall: who has several to do one after the other gives
+   * the later ones early. Default: at once. Never rejects.
+   */
+  readonly turn?: Promise<void> | undefined;
 }
 
 export interface WarmPlan {

@@ -25,6 +25,8 @@ export interface WarmingOptions {
   readonly signal?: AbortSignal | undefined;
   /** Monotonic; batches that have not begun by then are dropped. */
   readonly deadlineMs?: number | undefined;
+  /** Until then only demand reads begin batches; default at once. */
+  readonly turn?: Promise<void> | undefined;
   /** Bytes that are done with: present already, or fetched just now. */
   readonly onBytes: (bytes: number, from: 'cache' | 'store') => void;
 }
@@ -97,11 +99,19 @@ class Run {
   #waitingPieces = 0;
   readonly #underWay = new Set<Promise<void>>();
   readonly #failures: unknown[] = [];
+  /** Resolves when batches may begin in their turn, or none may any more; undefined once that is so. */
+  #turn: Promise<void> | undefined;
 
   constructor(deps: WarmingDeps, options: WarmingOptions) {
     this.#deps = deps;
     this.#options = options;
     this.#signal = options.signal ? AbortSignal.any([options.signal, this.#stop.signal]) : this.#stop.signal;
+    if (options.turn) this.#turn = this.#turnOrAbort(options.turn);
+  }
+
+  async #turnOrAbort(turn: Promise<void>): Promise<void> {
+    await Promise.race([turn, new Promise<void>((resolve) => onAbort(this.#signal, resolve))]);
+    this.#turn = undefined;
   }
 
   async all(batches: AsyncGenerator<Batch, void, undefined>): Promise<void> {
@@ -123,14 +133,14 @@ class Run {
     for (let isPlanned = false; !isPlanned || this.#waiting.size > 0;) {
       throwIfAborted(this.#options.signal);
       if (this.#isOver) return;
-      const isFull = this.#underWay.size >= BATCHES_AT_ONCE;
+      const isFull = this.#turn !== undefined || this.#underWay.size >= BATCHES_AT_ONCE;
       // It plans on while nothing may begin.
       if (!isPlanned && (this.#waiting.size === 0 || (isFull && this.#mayPlan()))) {
         const next = await batches.next();
         if (next.done) isPlanned = true;
         else this.#wait(next.value);
       } else if (isFull) {
-        await Promise.race(this.#underWay);
+        await Promise.race(this.#turn ? [this.#turn, ...this.#underWay] : this.#underWay);
       } else {
         const [first] = this.#waiting;
         await this.#beginInTurn(first!);

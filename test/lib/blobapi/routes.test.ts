@@ -7,7 +7,6 @@ import { SETTINGS, type SettingRow } from '../../../src/lib/config/schema.ts';
 import { ROUTES } from '../../../src/lib/blobapi/routes.ts';
 import { startServer, type BlobServer } from '../../../src/lib/blobapi/server.ts';
 import { ask as askUrl, errorOf, type Answer, type Ask } from '../../support/http.ts';
-import { manualClock } from '../../support/manual-clock.ts';
 import { memoryData, type MemoryData } from '../../support/memory-data.ts';
 
 const DOCUMENT = readFileSync(new URL('../../../docs/blob-api.md', import.meta.url), 'utf8');
@@ -136,30 +135,6 @@ describe('POST /hints', () => {
     await warmed(1);
     while (order.length < 4) await new Promise(setImmediate);
     expect(order).toEqual(['a.bin 0', 'a.bin 30', 'a.bin 20', 'a.bin 40']);
-  });
-
-  test('a hint whose time is over before its turn is dropped, and one that has some left may use that', async () => {
-    const clock = manualClock();
-    await server.close({ drainMsMax: 0 });
-    server = await startServer({ ...data, clock }, { listen: { host: '127.0.0.1', port: 0 } });
-    let open = (): void => undefined;
-    const opened = new Promise<void>((resolve) => (open = resolve));
-    const order: number[] = [];
-    data.memoryReader.onSlab = (_path, off) => {
-      order.push(off);
-      return opened;
-    };
-    const one = (off: number, ttlMs?: number): Promise<Answer> =>
-      hint({ ttl_ms: ttlMs, windows: [{ path: 'a.bin', ranges: [[off, 1]] }] });
-    await one(0);
-    while (order.length === 0) await new Promise(setImmediate);
-    await one(10, 500);
-    await one(20, 1000);
-    clock.advance(600);
-    open();
-    while (order.length < 2) await new Promise(setImmediate);
-    expect(order).toEqual([0, 20]);
-    expect(data.memoryReader.ttlsMs).toEqual([undefined, 400]);
   });
 
   test.each([

@@ -169,6 +169,35 @@ test('a promoted GET goes on for its reader when the warming is aborted, and end
   expect(isSeekfsError(await warmed, 'interrupted')).toBe(true);
 });
 
+test('before its turn a warming only plans, and begins what reads fall into', async () => {
+  const bench = readBench({ limits });
+  const version = await published(bench);
+  const entry = await version.lookup('a');
+  const turn = gate();
+  const warmed = bench.reader.warm(version, [{ entry, range: { off: 0, len: bytes.length } }], { turn: turn.opened });
+  await setImmediate();
+  expect(bench.store.gets).toEqual([]);
+  await readSample(bench, version, FAR_OFF);
+  expect(bench.store.gets.map(({ range }) => range.len)).toEqual([GET_BYTES]);
+  turn.open();
+  await warmed;
+  expect(bench.store.gotBytes).toBe(bytes.length);
+});
+
+test('a warming that is aborted before its turn ends without it', async () => {
+  const bench = readBench({ limits });
+  const version = await published(bench);
+  const entry = await version.lookup('a');
+  const controller = new AbortController();
+  const never = new Promise<void>(() => undefined);
+  const options = { turn: never, signal: controller.signal };
+  const warmed = bench.reader.warm(version, [{ entry, range: { off: 0, len: bytes.length } }], options);
+  await setImmediate();
+  controller.abort();
+  await expect(warmed).rejects.toMatchObject({ code: 'interrupted' });
+  expect(bench.store.gets).toEqual([]);
+});
+
 test('where bytes a second are what is short a read brings its own', async () => {
   const bench = readBench({ limits, deps: { exhausted: () => 'bytes' } });
   const version = await published(bench);
@@ -230,10 +259,14 @@ async function schedule(
     if (delay !== undefined) controller.abort();
     await ended;
   };
+  const turnLater = async (delay: number): Promise<void> => {
+    for (let turn = 0; turn < delay; turn += 1) await steps.step('turn later');
+  };
   const warming = abortable((signal) =>
     readerOf().warm(version, [{ entry, range: { off: 0, len: shorter.length } }], {
       signal,
       ttlMs: 20 + steps.pick(200),
+      turn: steps.pick(2) === 0 ? turnLater(steps.pick(40)) : undefined,
     }),
   );
   const reads = Array.from({ length: 6 }, () =>
