@@ -136,6 +136,10 @@ class RemoteReader implements Reader {
     return toSlabs(chunks, this.#memory, signal);
   }
 
+  async *streamInline(...read: Parameters<Reader['stream']>): AsyncIterable<readonly Slab[]> {
+    for await (const slab of this.stream(...read)) yield [slab];
+  }
+
   async *readv(version: PinnedVersion, extents: readonly Extent[], { signal }: ReadOptions = {}): AsyncIterable<Slab> {
     // Clipped here, so that a bad one is found before the first byte and none is cut past its end.
     const clipped: Extent[] = [];

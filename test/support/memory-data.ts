@@ -118,6 +118,10 @@ export class MemoryReader implements Reader {
     }
   }
 
+  async *streamInline(...read: Parameters<Reader['stream']>): AsyncIterable<readonly Slab[]> {
+    for await (const slab of this.stream(...read)) yield [slab];
+  }
+
   async *readv(
     version: PinnedVersion,
     extents: readonly { path: string; off: number; len: number }[],

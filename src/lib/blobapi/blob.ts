@@ -148,15 +148,15 @@ async function streamSlabs({ exchange, context, entry }: Body, range: ByteRange,
   const { reader, version } = context;
   let restBytes = range.len;
   let isFirst = true;
-  for await (const slab of reader.stream(version, entry, range, { signal: exchange.signal, inline: true })) {
-    restBytes -= slab.bytes.length;
+  for await (const slabs of reader.streamInline(version, entry, range, { signal: exchange.signal })) {
+    for (const slab of slabs) restBytes -= slab.bytes.length;
     if (restBytes < 0) {
-      slab.release();
+      for (const slab of slabs) slab.release();
       break;
     }
     if (isFirst) options.beforeFirst();
     isFirst = false;
-    const wait = exchange.send(slab, options.endsAnswer && restBytes === 0);
+    const wait = exchange.sendAll(slabs, options.endsAnswer && restBytes === 0);
     if (wait) await wait;
     if (restBytes === 0) return;
   }

@@ -31,6 +31,9 @@ export interface ResponseSink {
   readonly destroyed: boolean;
   shouldKeepAlive: boolean;
   writeHead(status: number, headers: RawHeaders): unknown;
+  /** What is written from now on waits for `uncork`, or `end`, and leaves as one. */
+  cork(): void;
+  uncork(): void;
   /** @returns false where the next bytes had better wait for "drain" */
   write(bytes: string | Buffer, flushed?: () => void): boolean;
   end(bytes?: string | Buffer): unknown;
@@ -139,13 +142,18 @@ export class Exchange {
     return this.#write(slab, last) ? undefined : this.#drained();
   }
 
-  /** As `send`, for several that are all there: takes them over also where it throws. */
+  /**
+   * As `send`, for several that are all there: takes them over also where it throws. They leave in one call of the system;
+   * each such call wakes a client that has taken all before it, which took a sixth of the time of a long answer.
+   */
   sendAll(slabs: readonly Slab[], last: boolean): void | Promise<void> {
     let hasRoom = true;
+    if (slabs.length > 1) this.response.cork();
     for (const [index, slab] of slabs.entries()) {
       if (this.#reason) slab.release();
       else hasRoom = this.#write(slab, last && index === slabs.length - 1);
     }
+    if (slabs.length > 1) this.response.uncork();
     if (this.#reason) throw this.#reason;
     return hasRoom ? undefined : this.#drained();
   }

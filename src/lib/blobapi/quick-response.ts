@@ -93,10 +93,19 @@ export class QuickResponse implements ResponseSink {
     return hasRoom;
   }
 
+  cork(): void {
+    this.#socket.cork();
+  }
+
+  uncork(): void {
+    this.#socket.uncork();
+  }
+
   end(bytes?: string | Buffer): void {
     if (!this.#socket.writable) return;
     if (bytes !== undefined) this.write(bytes);
     else if (this.#head !== '') this.#socket.write(this.#head, 'latin1');
+    this.#socket.uncork();
     this.#isEnded = true;
     // As a rule the kernel has taken it all by now, which saves the callback.
     if (this.#socket.writableLength === 0) this.#flushed();

@@ -21,18 +21,9 @@ import { Loader } from './loader.ts';
 import { FilePages } from './pages.ts';
 import { PlannedBatches } from './planned.ts';
 import { ReadAhead } from './read-ahead.ts';
-import type {
-  Extent,
-  PlanOptions,
-  ReadOptions,
-  Reader,
-  StreamingOptions,
-  WarmOptions,
-  WarmPlan,
-  WarmTarget,
-} from './reader.ts';
+import type { Extent, PlanOptions, ReadOptions, Reader, WarmOptions, WarmPlan, WarmTarget } from './reader.ts';
 import { readExtents, type FileExtent, type ReadvDeps } from './readv.ts';
-import { smallPiece, streamRange } from './stream.ts';
+import { smallPiece, streamInline, streamRange, type StreamOptions } from './stream.ts';
 import { Warming } from './warming.ts';
 
 export interface ReadLimits {
@@ -140,13 +131,28 @@ class OpenReader implements Reader {
     version: PinnedVersion,
     entry: FileEntry,
     range: ByteRange,
-    options: StreamingOptions = {},
+    options: ReadOptions = {},
   ): AsyncGenerator<Slab, void, undefined> {
     if (range.len === 0) return;
     const file = await this.#open(version, entry, options.signal);
-    const { lane = 'demand', signal, inline } = options;
-    const starved = lane === 'demand' ? this.#readAhead.note(file, range) : undefined;
-    yield* streamRange(this.#readv, file, range, { lane, signal, inline, onStarved: starved });
+    yield* streamRange(this.#readv, file, range, this.#noted(file, range, options));
+  }
+
+  async *streamInline(
+    version: PinnedVersion,
+    entry: FileEntry,
+    range: ByteRange,
+    options: ReadOptions = {},
+  ): AsyncGenerator<readonly Slab[], void, undefined> {
+    if (range.len === 0) return;
+    const file = await this.#open(version, entry, options.signal);
+    yield* streamInline(this.#readv, file, range, this.#noted(file, range, options));
+  }
+
+  /** Read-ahead learns of the read, and is told when it starves. */
+  #noted(file: FilePages, range: ByteRange, { lane = 'demand', signal }: ReadOptions): StreamOptions {
+    const onStarved = lane === 'demand' ? this.#readAhead.note(file, range) : undefined;
+    return { lane, signal, onStarved };
   }
 
   async *readv(

@@ -14,14 +14,6 @@ export interface ReadOptions {
   readonly lane?: Lane | undefined;
 }
 
-export interface StreamingOptions extends ReadOptions {
-  /**
-   * What lies in memory is read on the thread of the event loop just before it is taken, and none of it ahead: least
-   * processor time in all. Without it the pool's threads read ahead, which is quicker where processors are idle.
-   */
-  readonly inline?: boolean | undefined;
-}
-
 export interface WarmProgress {
   /** Bytes of the ranges that are done with so far: in the cache, or on their way to its disk. */
   readonly bytes: number;
@@ -74,7 +66,19 @@ export interface Reader {
    * are written; breaking off the iteration stops the fetches. Two slabs never overlap; together they are the range.
    * @throws page_corrupt, object_changed, object_not_found, store_unavailable, store_throttled, interrupted
    */
-  stream(version: PinnedVersion, entry: FileEntry, range: ByteRange, options?: StreamingOptions): AsyncIterable<Slab>;
+  stream(version: PinnedVersion, entry: FileEntry, range: ByteRange, options?: ReadOptions): AsyncIterable<Slab>;
+
+  /**
+   * As `stream`, in steps of several slabs, which the consumer owns and had better send together. What lies in memory is
+   * read on the thread of the event loop just before it is taken, and none of it ahead: least processor time in all. The
+   * pool's threads of `stream` read ahead, which is quicker where processors are idle.
+   */
+  streamInline(
+    version: PinnedVersion,
+    entry: FileEntry,
+    range: ByteRange,
+    options?: ReadOptions,
+  ): AsyncIterable<readonly Slab[]>;
 
   /**
    * The extents' bytes in request order, concatenated; each extent is clipped at the end of its file.

@@ -21,8 +21,6 @@ export interface StreamDeps {
 export interface StreamOptions {
   readonly lane: Lane;
   readonly signal?: AbortSignal | undefined;
-  /** As `ReadOptions.inline`. */
-  readonly inline?: boolean | undefined;
   /** Told at the first wait for the store. */
   readonly onStarved?: ((starved: boolean) => void) | undefined;
 }
@@ -87,11 +85,23 @@ export async function* streamRange(
   range: ByteRange,
   options: StreamOptions,
 ): AsyncGenerator<Slab, void, undefined> {
+  const { signal } = options;
   const small = smallPiece(file, range);
-  if (!small && !options.inline) {
-    yield* streamLoads(deps, file, { range, from: range.off }, options);
-    return;
-  }
+  throwIfAborted(signal);
+  const cached = small && (await deps.loader.tryCached(small, { signal }));
+  yield* cached ? each(cached) : streamLoads(deps, file, { range, from: range.off }, options);
+}
+
+/** As `streamRange`, for `Reader.streamInline`. */
+export async function* streamInline(
+  deps: StreamDeps,
+  file: FilePages,
+  range: ByteRange,
+  options: StreamOptions,
+): AsyncGenerator<readonly Slab[], void, undefined> {
+  const { signal } = options;
+  const getBytes = Math.max(deps.getBytes, GRANULE_BYTES);
+  const small = smallPiece(file, range);
   const end = range.off + range.len;
   let off = range.off;
   let lastTurnOff = off;
@@ -101,18 +111,18 @@ export async function* streamRange(
       lastTurnOff = off;
       await TURNS.next();
     }
-    throwIfAborted(options.signal);
+    throwIfAborted(signal);
     const piece = small ?? inlinePiece(file, { off, end });
-    const getBytes = Math.max(deps.getBytes, GRANULE_BYTES);
     const getsUncached = small ? 1 : getsBegun({ off, stop: off + piece.len }, range, getBytes);
-    const promised = deps.loader.tryCached(piece, { signal: options.signal, getsUncached });
+    const promised = deps.loader.tryCached(piece, { signal, getsUncached });
     isInMemory = !(promised instanceof Promise);
     const cached = await promised;
     if (!cached) break;
     off += piece.len;
-    yield* each(cached);
+    yield cached;
   }
-  if (off < end) yield* streamLoads(deps, file, { range, from: off }, options);
+  if (off === end) return;
+  for await (const slab of streamLoads(deps, file, { range, from: off }, options)) yield [slab];
 }
 
 function* each(slabs: readonly Slab[]): Generator<Slab, void, undefined> {

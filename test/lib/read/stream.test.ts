@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { ByteRange } from '../../../src/lib/base/byte-range.ts';
-import { MemoryGovernor } from '../../../src/lib/base/memory.ts';
+import { MemoryGovernor, type Slab } from '../../../src/lib/base/memory.ts';
 import { Metrics } from '../../../src/lib/base/metrics.ts';
 import { seededRandom } from '../../../src/lib/base/random.ts';
 import { KIB, MIB } from '../../../src/lib/base/units.ts';
@@ -88,6 +88,18 @@ describe('64 readers of 64 files under one limit', () => {
   });
 });
 
+/** Slab by slab. */
+async function* each(steps: AsyncIterable<readonly Slab[]>): AsyncGenerator<Slab> {
+  for await (const slabs of steps) {
+    let next = 0;
+    try {
+      while (next < slabs.length) yield slabs[next++]!;
+    } finally {
+      for (const slab of slabs.slice(next)) slab.release();
+    }
+  }
+}
+
 describe('an inline stream', () => {
   const bytes = someBytes(6 * MIB + 12_345);
   const file = { path: 'a', bytes, pageSizeBytes: 2 * MIB };
@@ -100,20 +112,22 @@ describe('an inline stream', () => {
     const { store, reader } = readBench({ deps: { memory, metrics, cache }, limits: { streamGetBytes: MIB } });
     const version = await publishBytes(store, [file]);
     const entry = await version.lookup('a');
-    const stream = (range: ByteRange, inline = true) => reader.stream(version, entry, range, { inline });
+    const general = (range: ByteRange) => reader.stream(version, entry, range);
+    const steps = (range: ByteRange) => reader.streamInline(version, entry, range);
+    const stream = (range: ByteRange) => each(steps(range));
     const saved = (): number => metrics.get('seekfs_store_gets_saved_total', { by: 'cache' });
     const close = async (): Promise<void> => {
       await reader.close();
       await cache.close();
       expect([memory.inUseBytes, memory.waiting]).toEqual([0, 0]);
     };
-    return { store, memory, stream, saved, close };
+    return { store, memory, general, steps, stream, saved, close };
   }
 
   const whole = { off: 0, len: bytes.length };
 
   test('gives what the general way gives of ranges in memory, counts as it does, and takes nothing ahead', async () => {
-    const { store, memory, stream, saved, close } = await inlineBench();
+    const { store, memory, general, stream, saved, close } = await inlineBench();
     await collect(stream(whole));
     const { length } = store.gets;
     const random = seededRandom(5);
@@ -121,8 +135,8 @@ describe('an inline stream', () => {
       const off = Math.floor(random.unit() * bytes.length);
       const range = { off, len: 1 + Math.floor(random.unit() * (bytes.length - off)) };
       const before = saved();
-      expect((await collect(stream(range, false))).equals(bytes.subarray(off, off + range.len))).toBe(true);
-      const general = saved() - before;
+      expect((await collect(general(range))).equals(bytes.subarray(off, off + range.len))).toBe(true);
+      const counted = saved() - before;
       let at = off;
       for await (const slab of stream(range)) {
         expect(memory.tickets.inUse).toBe(0);
@@ -130,9 +144,26 @@ describe('an inline stream', () => {
         at += slab.bytes.length;
         slab.release();
       }
-      expect([at, saved() - before]).toEqual([off + range.len, 2 * general]);
+      expect([at, saved() - before]).toEqual([off + range.len, 2 * counted]);
     }
     expect(store.gets.length).toBe(length);
+    await close();
+  });
+
+  test('gives what it finds in memory in steps of a quarter of a megabyte, and a small range whole', async () => {
+    const { steps, stream, close } = await inlineBench();
+    await collect(stream(whole));
+    const sizes = async (range: ByteRange): Promise<number[]> => {
+      const found: number[] = [];
+      for await (const slabs of steps(range)) {
+        found.push(slabs.reduce((sum, slab) => sum + slab.bytes.length, 0));
+        for (const slab of slabs) slab.release();
+      }
+      return found;
+    };
+    const step = 256 * KIB;
+    expect(await sizes({ off: step - 5, len: MIB + step })).toEqual([5, step, step, step, step, step - 5]);
+    expect(await sizes({ off: 100, len: MIB })).toEqual([MIB]);
     await close();
   });
 
@@ -174,7 +205,7 @@ describe('an inline stream', () => {
     await collect(reader.stream(version, entry, whole));
     const controller = new AbortController();
     const reading = async (): Promise<void> => {
-      for await (const slab of reader.stream(version, entry, whole, { inline: true, signal: controller.signal })) {
+      for await (const slab of each(reader.streamInline(version, entry, whole, { signal: controller.signal }))) {
         slab.release();
         controller.abort();
       }
