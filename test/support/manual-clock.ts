@@ -5,15 +5,21 @@ import { abortError } from '../../src/lib/base/errors.ts';
 export interface ManualClock extends Clock {
   /** Moves both clocks on and wakes the sleepers whose time has come, in order. */
   advance(durationMs: number): void;
+  /** Sets the clock of the day, as an administrator or NTP does: what is monotonic does not notice. */
+  set(byMs: number): void;
   /** How many wait in `sleep`. */
   readonly sleeping: number;
 }
 
 export function manualClock(startMs = 1_700_000_000_000): ManualClock {
   let elapsedMs = 0;
+  let setMs = 0;
   const sleepers = new Set<{ readonly atMs: number; readonly wake: () => void }>();
   return {
-    nowMs: () => startMs + elapsedMs,
+    nowMs: () => startMs + setMs + elapsedMs,
+    set: (byMs) => {
+      setMs += byMs;
+    },
     monotonicMs: () => elapsedMs,
     get sleeping() {
       return sleepers.size;

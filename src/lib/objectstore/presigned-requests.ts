@@ -17,11 +17,17 @@ export interface SignedRequest {
   readonly origin: string;
   /** Path and query, escaped as they were signed: no URL parser may touch them, which would resolve `..`. */
   readonly path: string;
+  /** Monotonic. */
   readonly signedAtMs: number;
+  /** What was taken for the store's clock minus ours. */
+  readonly skewMs: number;
 }
 
 interface KeptRequest extends SignedRequest {
+  /** Monotonic: our clock may be set back, the store's goes on. */
   readonly validUntilMs: number;
+  /** By our clock, which goes on while the machine sleeps. */
+  readonly validUntilTimeMs: number;
 }
 
 interface Presigner {
@@ -68,7 +74,9 @@ export class PresignedRequests {
   async sign(method: 'GET' | 'HEAD', key: string): Promise<SignedRequest> {
     const name = `${method} ${key}`;
     const kept = this.#kept.get(name);
-    if (kept && this.#clock.nowMs() < kept.validUntilMs) return kept;
+    const isValid =
+      kept && this.#clock.monotonicMs() < kept.validUntilMs && this.#clock.nowMs() < kept.validUntilTimeMs;
+    if (isValid) return kept;
     const signed = await this.#sign(method, key);
     this.#kept.delete(name);
     for (const oldest of this.#kept.keys()) {
@@ -81,16 +89,17 @@ export class PresignedRequests {
 
   /**
    * The store refused a signed request. Forgets what was signed and says whether signing anew may help: the signature was
-   * an old one, the clocks differ (`storeTimeMs` is the answer's Date), or the credentials have expired.
+   * an old one, the clocks differ (`storeTimeMs` is the answer's Date) or were found to differ since it was made, or the
+   * credentials have expired.
    */
   refused(request: SignedRequest, answer: { readonly storeTimeMs: number; readonly expired: boolean }): boolean {
-    const nowMs = this.#clock.nowMs();
     this.#kept.clear();
     if (answer.expired) this.#loading = undefined;
-    const skewMs = answer.storeTimeMs - nowMs;
-    const corrected = !Number.isNaN(skewMs) && Math.abs(skewMs - this.#skewMs) > SKEW_MS_MIN;
-    if (corrected) this.#skewMs = skewMs;
-    return answer.expired || corrected || nowMs - request.signedAtMs > MARGIN_MS;
+    const skewMs = answer.storeTimeMs - this.#clock.nowMs();
+    if (Math.abs(skewMs - this.#skewMs) > SKEW_MS_MIN) this.#skewMs = skewMs;
+    // Of many that were signed alike the first is refused, and what it corrects is right for all.
+    const isCorrected = request.skewMs !== this.#skewMs;
+    return answer.expired || isCorrected || this.#clock.monotonicMs() - request.signedAtMs > MARGIN_MS;
   }
 
   async close(): Promise<void> {
@@ -104,11 +113,13 @@ export class PresignedRequests {
     const loading = this.#loading;
     try {
       const { presign, expiresAt } = await loading;
-      const signedAtMs = this.#clock.nowMs();
-      const lastsMs = Math.min(EXPIRES_S * 1000, ((await expiresAt())?.getTime() ?? Infinity) - signedAtMs);
-      const signingDate = new Date(signedAtMs + this.#skewMs);
-      const signed = await presign({ method, key, expiresInS: EXPIRES_S, signingDate });
-      return { ...signed, signedAtMs, validUntilMs: signedAtMs + lastsMs - MARGIN_MS };
+      const signedAtMs = this.#clock.monotonicMs();
+      const timeMs = this.#clock.nowMs();
+      const skewMs = this.#skewMs;
+      const lastsMs = Math.min(EXPIRES_S * 1000, ((await expiresAt())?.getTime() ?? Infinity) - timeMs) - MARGIN_MS;
+      const signed = await presign({ method, key, expiresInS: EXPIRES_S, signingDate: new Date(timeMs + skewMs) });
+      const validity = { validUntilMs: signedAtMs + lastsMs, validUntilTimeMs: timeMs + lastsMs };
+      return { ...signed, signedAtMs, skewMs, ...validity };
     } catch (error) {
       if (this.#loading === loading) this.#loading = undefined;
       throw error;

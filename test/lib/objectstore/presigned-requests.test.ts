@@ -17,12 +17,12 @@ afterEach(() => requests.close());
 
 test('a signature serves until its last minute, and is made anew then', async () => {
   const first = await requests.sign('GET', 'k');
-  expect(first).toMatchObject({ origin: 'http://127.0.0.1:1', signedAtMs: clock.nowMs() });
+  expect(first).toMatchObject({ origin: 'http://127.0.0.1:1', signedAtMs: clock.monotonicMs() });
   clock.advance(14 * MINUTE_MS - 1);
   expect(await requests.sign('GET', 'k')).toBe(first);
   clock.advance(1);
   const second = await requests.sign('GET', 'k');
-  expect(second.signedAtMs).toBe(clock.nowMs());
+  expect(second.signedAtMs).toBe(clock.monotonicMs());
   expect(second.path).not.toBe(first.path);
 });
 
@@ -48,4 +48,22 @@ test('a refusal is worth another try where the clocks differ, the signature is o
   expect(requests.refused(corrected, { storeTimeMs, expired: false })).toBe(false);
   clock.advance(MINUTE_MS + 1);
   expect(requests.refused(corrected, { storeTimeMs: storeTimeMs + MINUTE_MS, expired: false })).toBe(true);
+});
+
+test.each([-60, 60])(
+  'a signature is not used beyond its time where the clock was set by %i minutes',
+  async (minutes) => {
+    const first = await requests.sign('GET', 'k');
+    clock.advance(7 * MINUTE_MS);
+    clock.set(minutes * MINUTE_MS);
+    clock.advance(7 * MINUTE_MS);
+    expect(await requests.sign('GET', 'k')).not.toBe(first);
+  },
+);
+
+test('all that were signed by the wrong clock are worth another try, the first of them refused or the last', async () => {
+  const signed = await Promise.all(['a', 'a', 'b'].map((key) => requests.sign('GET', key)));
+  const answer = { storeTimeMs: clock.nowMs() + 60 * MINUTE_MS, expired: false };
+  expect(signed.map((request) => requests.refused(request, answer))).toEqual([true, true, true]);
+  expect(requests.refused(await requests.sign('GET', 'a'), answer)).toBe(false);
 });

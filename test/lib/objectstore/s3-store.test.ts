@@ -133,6 +133,17 @@ describe.each(['sdk', 'undici'] as const)('%s engine against a faulty store', (e
     expect(server.count('GET')).toBe(before + 1);
   });
 
+  test('a clock that jumps under eight reads at once fails none of them', async () => {
+    const store = open(engine);
+    for (const clockOffsetMs of [3_600_000, -3_600_000, 0]) {
+      server.clockOffsetMs = clockOffsetMs;
+      // Signed for the same object, and answered when all have been sent.
+      server.latencyMs = 100;
+      const reads = Array.from({ length: 8 }, () => outcomeOf(getRangeBytes(store, 'k', RANGE)));
+      expect(await Promise.all(reads)).toEqual(reads.map(() => 'right bytes'));
+    }
+  });
+
   test('a token that expired is told to the user after the attempts, and works once it was renewed', async () => {
     const store = open(engine);
     server.expiredKeys.add('key');
