@@ -230,7 +230,9 @@ export class LockFile {
       return file;
     } catch (error) {
       await file.close();
-      if (systemErrorCode(error) === 'EEXIST') return undefined;
+      const code = systemErrorCode(error);
+      // ENOENT: a holder whose clock was set forward by more than LEFTOVER_AGE_MS has swept it away.
+      if (code === 'EEXIST' || code === 'ENOENT') return undefined;
       throw error;
     } finally {
       await this.#disk.remove(temporary).catch(() => undefined);

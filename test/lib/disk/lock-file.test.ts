@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
+import type { Disk } from '../../../src/lib/disk/disk.ts';
 import { LockFile } from '../../../src/lib/disk/lock-file.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { currentProcess } from '../../../src/lib/disk/process-identity.ts';
@@ -48,6 +49,27 @@ describe('LockFile', () => {
     expect(held?.generation).toBe(8);
     expect(await new LockFile({ disk, directory }).tryAcquire()).toBeUndefined();
     await held!.release();
+  });
+
+  test('is tried again by a process whose record was swept away, by another whose clock was set forward', async () => {
+    const directory = await temporaryDirectory();
+    const clock = manualClock(Date.now());
+    clock.set(2 * 3_600_000);
+    const other = new LockFile({ disk, directory, clock });
+    let swept = 0;
+    const interrupted: Disk = {
+      ...disk,
+      link: async (from, to) => {
+        if (swept === 0) await (await other.tryAcquire())!.release();
+        swept += 1;
+        return disk.link(from, to);
+      },
+    };
+    const lock = new LockFile({ disk: interrupted, directory });
+    const held = await lock.acquire({ waitMsMax: 10_000 });
+    expect(held.generation).toBe(2);
+    expect(swept).toBe(2);
+    await held.release();
   });
 
   test('is not kept by a process whose disk failed while it took it', async () => {
