@@ -273,7 +273,9 @@ export class GetGate {
   #dayIsSpent(): boolean {
     if (this.#getsPerDayMax === Infinity) return false;
     const number = Math.floor(this.#clock.nowMs() / DAY_MS);
-    if (number !== this.#day.number) this.#day = { number, gets: 0 };
+    if (number > this.#day.number) this.#day = { number, gets: 0 };
+    // A clock that is set back over midnight, and forth again, brings no new day; one that was quite wrong no free one.
+    else if (number < this.#day.number - 1) this.#day.number = number;
     return this.#day.gets >= this.#getsPerDayMax;
   }
 

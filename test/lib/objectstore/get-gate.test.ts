@@ -138,6 +138,26 @@ describe('GetGate', () => {
     expect(log).toContain('d');
   });
 
+  test('a ceiling a day is not lifted by a clock that is set over midnight and back, nor by one that was days off', async () => {
+    const { clock, log, admit } = gateWith({ getsPerDayMax: 1 });
+    const hourMs = 3_600_000;
+    clock.set(24 * hourMs - (clock.nowMs() % (24 * hourMs)) + hourMs / 2);
+    const admitted = async (name: string): Promise<boolean> => {
+      admit(name);
+      await settled();
+      return log.at(-1) === name;
+    };
+    expect(await admitted('half past midnight')).toBe(true);
+    for (const hours of [-1, 1, -1, 1]) {
+      clock.set(hours * hourMs);
+      expect(await admitted(`set by ${hours} h`)).toBe(false);
+    }
+    clock.set(-240 * hourMs);
+    expect(await admitted('set to ten days before')).toBe(false);
+    clock.advance(24 * hourMs);
+    expect(await admitted('the day after that')).toBe(true);
+  });
+
   test('a store that throttles halves the rate once for a burst of refusals, and gets it back', async () => {
     const { clock, metrics, gate, log, admit } = gateWith({ getsPerSecond: 100 });
     for (let n = 0; n < 20; n += 1) gate.throttled();
