@@ -68,6 +68,8 @@ class Instance implements ObjectStore {
       const clock: Clock = {
         nowMs: () => BEGIN_MS + this.#time * TIME_STEP_MS,
         monotonicMs: () => (this.#time - this.#started) * TIME_STEP_MS,
+        // No lease of one that lives lapses: in one step of time the explorer renews it as often as is due.
+        uptimeMs: () => 0,
         sleep: (delayMs, signal) => this.#sleep(delayMs, signal),
       };
       const random: Random = { unit: () => 0.5, bytes: (length) => new Uint8Array(length).fill(actor.seed) };

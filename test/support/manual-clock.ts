@@ -7,6 +7,8 @@ export interface ManualClock extends Clock {
   advance(durationMs: number): void;
   /** Sets the clock of the day, as an administrator or NTP does: what is monotonic does not notice. */
   set(byMs: number): void;
+  /** The machine sleeps: only the clock of the day and the uptime go on. */
+  suspend(durationMs: number): void;
   /** How many wait in `sleep`. */
   readonly sleeping: number;
 }
@@ -14,9 +16,14 @@ export interface ManualClock extends Clock {
 export function manualClock(startMs = 1_700_000_000_000): ManualClock {
   let elapsedMs = 0;
   let setMs = 0;
+  let suspendedMs = 0;
   const sleepers = new Set<{ readonly atMs: number; readonly wake: () => void }>();
   return {
-    nowMs: () => startMs + setMs + elapsedMs,
+    nowMs: () => startMs + setMs + suspendedMs + elapsedMs,
+    uptimeMs: () => suspendedMs + elapsedMs,
+    suspend: (durationMs) => {
+      suspendedMs += durationMs;
+    },
     set: (byMs) => {
       setMs += byMs;
     },

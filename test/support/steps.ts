@@ -39,6 +39,7 @@ export class Steps {
   readonly clock: Clock = {
     nowMs: () => 1_700_000_000_000 + this.#elapsedMs,
     monotonicMs: () => this.#elapsedMs,
+    uptimeMs: () => this.#elapsedMs,
     sleep: async (_delayMs, signal) => {
       await this.step('sleep');
       if (signal?.aborted) throw abortError(signal);

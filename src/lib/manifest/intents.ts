@@ -1,7 +1,7 @@
 // Publishers and gc keep out of each other's way here. A publisher writes an intent before it looks at or writes any
 // object, then waits while a gc mark is there; gc writes its mark first and then looks for live intents. Each writes
 // before it reads, so of two at once at least one sees the other. Leases: heartbeats, by the store's clock for others,
-// by our monotonic clock for ourselves.
+// by the uptime of our machine for ourselves: it counts the time in which the machine slept, and nobody sets it.
 import type { Clock } from '../base/clock.ts';
 import { isSeekfsError, SeekfsError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
@@ -28,14 +28,17 @@ export class Lease {
   readonly #key: string;
   readonly #body: Buffer;
   readonly #stop = new AbortController();
+  /** When the request was sent that renewed it last; by `uptimeMs`. */
   #renewedAtMs: number;
+  /** The longest time without a renewal. */
+  #silentMs = 0;
   #renewing: Promise<void>;
 
-  private constructor(deps: IntentDeps, key: string, body: Buffer) {
+  private constructor(deps: IntentDeps, sent: { readonly key: string; readonly body: Buffer; readonly atMs: number }) {
     this.#deps = deps;
-    this.#key = key;
-    this.#body = body;
-    this.#renewedAtMs = deps.clock.monotonicMs();
+    this.#key = sent.key;
+    this.#body = sent.body;
+    this.#renewedAtMs = sent.atMs;
     this.#renewing = this.#renewForever();
   }
 
@@ -44,6 +47,7 @@ export class Lease {
     deps: IntentDeps,
     options: { key: string; condition: PutCondition; signal?: AbortSignal | undefined },
   ): Promise<Lease | undefined> {
+    const atMs = deps.clock.uptimeMs();
     const body = Buffer.from(`${JSON.stringify({ started_at: Math.floor(deps.clock.nowMs() / 1000) })}\n`);
     try {
       await deps.store.put({
@@ -57,22 +61,29 @@ export class Lease {
       if (isSeekfsError(error, 'precondition_failed')) return undefined;
       throw error;
     }
-    return new Lease(deps, options.key, body);
+    return new Lease(deps, { key: options.key, body, atMs });
   }
 
   get key(): string {
     return this.#key;
   }
 
-  /** @throws version_conflict where the lease could not be renewed for so long that others may count us as dead */
+  /**
+   * @throws version_conflict where the lease was once not renewed for so long that others may have counted us as dead:
+   * what they did meanwhile no later renewal undoes
+   */
   assertLive(): void {
-    const ageMs = this.#deps.clock.monotonicMs() - this.#renewedAtMs;
-    if (ageMs > LEASE_MS_TRUSTED) {
+    this.#noteSilence();
+    if (this.#silentMs > LEASE_MS_TRUSTED) {
       throw new SeekfsError(
         'version_conflict',
-        `this process could not renew its lease for ${Math.round(ageMs / 1000)} s, so gc may have removed what it relied on; run it again`,
+        `this process did not renew its lease for ${Math.round(this.#silentMs / 1000)} s, so gc may have removed what it relied on; run it again`,
       );
     }
+  }
+
+  #noteSilence(): void {
+    this.#silentMs = Math.max(this.#silentMs, this.#deps.clock.uptimeMs() - this.#renewedAtMs);
   }
 
   async #renewForever(): Promise<void> {
@@ -80,7 +91,7 @@ export class Lease {
     for (;;) {
       try {
         await clock.sleep(HEARTBEAT_MS, this.#stop.signal);
-        const sentAtMs = clock.monotonicMs();
+        const sentAtMs = clock.uptimeMs();
         await store.put({
           key: this.#key,
           source: { kind: 'bytes', bytes: this.#body },
@@ -88,6 +99,7 @@ export class Lease {
           durable: false,
           signal: this.#stop.signal,
         });
+        this.#noteSilence();
         this.#renewedAtMs = sentAtMs;
       } catch {
         // Not renewed: `assertLive` says so when it has lasted too long.

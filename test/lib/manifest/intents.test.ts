@@ -57,6 +57,44 @@ test('a lease that could not be renewed for half of its time is not relied on an
   await lease.close();
 });
 
+const refused = expect.objectContaining({ code: 'version_conflict' }) as Error;
+
+test('a lease is not relied on any more where the machine slept', async () => {
+  const lease = (await Lease.open(deps, { key: 'namespaces/dev/intents/x', condition: { kind: 'absent' } }))!;
+  for (const byMs of [3_600_000, -7_200_000]) {
+    clock.set(byMs);
+    expect(() => lease.assertLive()).not.toThrow();
+  }
+  clock.suspend(LEASE_MS / 2 + 1);
+  expect(() => lease.assertLive()).toThrow(refused);
+  await lease.close();
+});
+
+test.each(['no heartbeat got through', 'the machine slept'])(
+  'a lease in whose time %s is not relied on again after a renewal',
+  async (what) => {
+    const key = 'namespaces/dev/intents/x';
+    const hearing = new MemoryObjectStore({ clock });
+    const lease = (await Lease.open({ ...deps, store: hearing }, { key, condition: { kind: 'absent' } }))!;
+    const put = hearing.put.bind(hearing);
+    if (what === 'the machine slept') clock.suspend(LEASE_MS);
+    else {
+      hearing.put = () => Promise.reject(new SeekfsError('store_unavailable', 'no'));
+      for (let minute = 0; minute < 15; minute += 1) {
+        clock.advance(60_000);
+        while (clock.sleeping === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+      hearing.put = put;
+    }
+    const before = (await hearing.head({ key })).modifiedAtMs;
+    clock.advance(60_000);
+    while ((await hearing.head({ key })).modifiedAtMs === before) await new Promise((resolve) => setImmediate(resolve));
+    while (clock.sleeping === 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(() => lease.assertLive()).toThrow(refused);
+    await lease.close();
+  },
+);
+
 test('a lease is renewed as long as it is held, and others see it', async () => {
   const key = 'namespaces/dev/intents/x';
   const hearing = new MemoryObjectStore({ clock });

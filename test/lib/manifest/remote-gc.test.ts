@@ -216,6 +216,7 @@ test('a publisher waits for a gc, and passes over the mark of a dead one', async
   const clock: Clock = {
     nowMs: () => nowMs,
     monotonicMs: () => monotonicMs,
+    uptimeMs: () => monotonicMs,
     sleep: (delayMs, signal) => {
       // Heartbeats rest; polls of the mark pass the time.
       if (delayMs > 10_000) return systemClock.sleep(2 ** 30, signal);

@@ -21,6 +21,7 @@ function policyWith(attemptsMax = 3): RetryPolicy & { delays: number[]; retries:
     clock: {
       nowMs: () => 0,
       monotonicMs: () => 0,
+      uptimeMs: () => 0,
       sleep: (delayMs) => {
         delays.push(delayMs);
         return Promise.resolve();
