@@ -56,15 +56,15 @@ export class LogWriter {
 
   /**
    * Appends the records, in order and in few writes, and indexes them; one call at a time. How many: all, or those that
-   * there was room for within the bounds.
+   * there was room for within the bounds. `urgent`: as soon as possible, into the page cache rather than to the disk.
    * @throws system errors of the disk; call `abandon` then
    */
-  async append(appends: readonly PageAppend[]): Promise<number> {
+  async append(appends: readonly PageAppend[], { urgent = false } = {}): Promise<number> {
     let done = 0;
     while (done < appends.length) {
       const open = await this.#openFor(appends[done]!.record);
       if (!open) break;
-      done += await this.#appendTo(open, appends.slice(done));
+      done += await this.#appendTo(open, appends.slice(done), urgent);
     }
     return done;
   }
@@ -90,7 +90,7 @@ export class LogWriter {
   }
 
   /** As many of the records as it has room for, the first in any case. */
-  async #appendTo({ writer, segment }: OpenSegment, appends: readonly PageAppend[]): Promise<number> {
+  async #appendTo({ writer, segment }: OpenSegment, appends: readonly PageAppend[], urgent: boolean): Promise<number> {
     const { clock, set, progress } = this.#parts;
     let [count, roomBytes, payloadBytes] = [0, writer.roomBytes, 0];
     for (const { record } of appends) {
@@ -100,7 +100,7 @@ export class LogWriter {
       payloadBytes += record.payloadBytes;
     }
     const written = appends.slice(0, count);
-    const direct = this.#pace.allows(payloadBytes);
+    const direct = !urgent && this.#pace.allows(payloadBytes);
     const beganMs = clock.monotonicMs();
     const entries = await writer.append(written, { direct });
     this.#appendedAtMs = clock.monotonicMs();

@@ -28,6 +28,8 @@ const LASTING = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTDI
 /** Runs that wait are written together, up to so much: each write costs the disk and the event loop a turn. */
 const BATCH_BYTES = 8 * MIB;
 const BATCH_RUNS = 32;
+/** When more than this waits, the disk does not keep up: memory that is given back soon is worth more than page cache saved. */
+const BACKLOG_BYTES_MAX = 32 * MIB;
 const PAUSE_MS_MIN = 500;
 const PAUSE_MS_MAX = 30_000;
 
@@ -250,7 +252,7 @@ export class WriteQueue {
       if (missing) appends.push(...missing);
       else this.#declined('quota', 1);
     }
-    const appended = await writer.append(appends);
+    const appended = await writer.append(appends, { urgent: this.#queuedBytes > BACKLOG_BYTES_MAX });
     for (const { record } of appends.slice(0, appended)) {
       metrics.add('seekfs_l2_written_bytes_total', record.payloadBytes);
     }
