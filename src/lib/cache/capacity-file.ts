@@ -3,7 +3,7 @@
 import { dirname } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Disk } from '../disk/disk.ts';
-import { writeFileDurably } from '../disk/write-durably.ts';
+import { writeFileAtomically } from '../disk/write-durably.ts';
 
 const FORMAT = 1;
 const BYTES_MAX = 4096;
@@ -28,7 +28,7 @@ export async function rememberedCapacity(disk: Disk, path: string): Promise<Reme
         created_at: Math.floor(nowMs / 1000),
         capacity_bytes: capacityBytes,
       });
-      await writeFileDurably(disk, path, Buffer.from(`${text}\n`));
+      await writeFileAtomically(disk, path, Buffer.from(`${text}\n`));
     },
   };
 }

@@ -37,6 +37,7 @@ export class CapacityGuard {
   readonly capacityBytes: number;
   readonly #options: CapacityOptions;
   #begun = false;
+  #durable: Promise<unknown> = Promise.resolve();
   /** As of the last time a segment was asked for. */
   #isSpaceScarce = false;
   /** The smallest segment that was worth beginning then; before that the largest that this can be. */
@@ -76,7 +77,8 @@ export class CapacityGuard {
    */
   async reserve(record: RecordKey & { readonly payloadBytes: number }, purpose: Purpose): Promise<number | undefined> {
     const { disk, set, makeRoom } = this.#options;
-    await makeDirectoryDurably(disk, set.directoryPath);
+    const { durable } = await makeDirectoryDurably(disk, set.directoryPath);
+    this.#durable = Promise.all([this.#durable, durable]);
     if (!this.#begun) await this.#options.beforeFirst?.();
     this.#begun = true;
     // What is reserved counts against the bound until the segment ends: so much as records like this one will use.
@@ -98,6 +100,11 @@ export class CapacityGuard {
     }
     if (room >= wanted) return wanted;
     return room >= worthwhile ? room : undefined;
+  }
+
+  /** Resolves when the directory of the segments would outlast a power loss. Behind the back of the first appends. */
+  async directoryLasts(): Promise<void> {
+    await this.#durable;
   }
 
   /** Are the bounds kept, all reservations of all writers counted? */

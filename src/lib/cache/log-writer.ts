@@ -163,6 +163,7 @@ export class LogWriter {
   /** Makes durable what was appended. @throws system errors of the disk */
   async sync(): Promise<void> {
     await this.settle();
+    await this.#parts.capacity.directoryLasts();
     await this.#open?.writer.sync();
   }
 
@@ -190,6 +191,7 @@ export class LogWriter {
     }
     let sealed: { readonly sizeBytes: number } | undefined;
     try {
+      if (options.durable) await this.#parts.capacity.directoryLasts();
       sealed = await writer.seal(options);
     } finally {
       this.#parts.set.disown(segment, sealed);

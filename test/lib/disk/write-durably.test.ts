@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Disk, DiskFile } from '../../../src/lib/disk/disk.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
-import { makeDirectoryDurably, writeFileDurably } from '../../../src/lib/disk/write-durably.ts';
+import { makeDirectoryDurably, writeFileAtomically, writeFileDurably } from '../../../src/lib/disk/write-durably.ts';
 import { CrashDisk } from '../../support/crash-disk.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -70,12 +70,24 @@ describe('writeFileDurably', () => {
   });
 });
 
+describe('writeFileAtomically', () => {
+  test('renames what is whole, and syncs nothing', async () => {
+    const directory = await temporaryDirectory();
+    const { disk, calls } = recordingDisk();
+    await writeFileAtomically(disk, join(directory, 'cache.json'), Buffer.from('{}'));
+    expect(calls).toEqual(['open', 'write', 'rename']);
+    expect(await readdir(directory)).toEqual(['cache.json']);
+  });
+});
+
 describe('makeDirectoryDurably', () => {
   test('makes every new name durable, so that a power loss takes nothing that was synced inside', async () => {
     const disk = new CrashDisk();
     await disk.makeDirectory('/mnt');
     disk.settle();
-    await makeDirectoryDurably(disk, '/mnt/cache/segments');
+    await (
+      await makeDirectoryDurably(disk, '/mnt/cache/segments')
+    ).durable;
     for (let seed = 0; seed < 20; seed += 1) {
       expect(await disk.reopen(seed).list('/mnt/cache')).toEqual(['segments']);
     }
@@ -85,7 +97,9 @@ describe('makeDirectoryDurably', () => {
     const disk = new CrashDisk();
     await disk.makeDirectory('/mnt/cache');
     const before = disk.operations;
-    await makeDirectoryDurably(disk, '/mnt/cache');
+    await (
+      await makeDirectoryDurably(disk, '/mnt/cache')
+    ).durable;
     expect(disk.operations).toBe(before);
   });
 });
