@@ -124,6 +124,7 @@ class WiredSeekfs implements Seekfs {
       freeReserveBytes,
       namespaceQuotaBytes: config.cache.namespaceQuotaBytes,
       policyOf: () => config.cache.policy,
+      rereads: config.cache.rereads,
       memory,
       metrics,
       log,

@@ -66,6 +66,8 @@ export interface Config {
     readonly namespaceQuotaBytes: number | undefined;
     readonly l1BytesMax: number;
     readonly policy: RetentionPolicy;
+    /** What is fetched will be read again soon: it is written so that the operating system keeps it in memory. */
+    readonly rereads: boolean;
   };
   /** One limit for L1, in-flight and response bytes. */
   readonly memoryBytesMax: number;

@@ -18,6 +18,8 @@ interface Lifetime {
   readonly readsOnce?: boolean | undefined;
   /** One file at a time: it takes no more memory than its GETs under way. */
   readonly readsOneFile?: boolean | undefined;
+  /** It reads again and again what it has fetched, as `serve` does. */
+  readonly rereads?: boolean | undefined;
 }
 
 /** What is not given of the machine is what it is; without `flags` there are none. */
@@ -70,6 +72,7 @@ export async function loadConfig(given: LoadOptions): Promise<Config> {
       l1BytesMax: memory.l1,
       namespaceQuotaBytes: settings.get('cache.namespace_quota_gib'),
       policy: settings.get('cache.policy')!,
+      rereads: options.rereads ?? false,
     },
     memoryBytesMax: memory.limit,
     requireChecksums: settings.get('read.require_checksums')!,

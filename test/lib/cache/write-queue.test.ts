@@ -53,6 +53,38 @@ function gatedDisk(): { disk: Disk; open: () => void; writing: Promise<void> } {
   return { disk, open: gate.resolve, writing: writing.promise };
 }
 
+/** A disk that notes of each write of records whether it was to go past the page cache. */
+function notingDisk(): { disk: Disk; direct: (boolean | undefined)[] } {
+  const direct: (boolean | undefined)[] = [];
+  const disk: Disk = {
+    ...nodeDisk,
+    open: async (path, mode) => {
+      const file = await nodeDisk.open(path, mode);
+      const write = file.write.bind(file);
+      return Object.assign(file, {
+        write: (...of: Parameters<typeof write>) => {
+          if (of[1] > 0 && mode === 'create') direct.push(of[2]?.direct);
+          return write(...of);
+        },
+      });
+    },
+  };
+  return { disk, direct };
+}
+
+test.each([
+  [undefined, true],
+  [true, false],
+])('what will be read again (%o) is not written past the page cache', async (rereads, expected) => {
+  const { disk, direct } = notingDisk();
+  const l2 = await openTestStore(directory, { disk, rereads, clock: manualClock() });
+  const page = testPage({ len: MIB });
+  await l2.put(page);
+  expect(direct).toEqual([expected]);
+  expect(await l2.get(page)).toBeDefined();
+  await l2.store.close();
+});
+
 describe('the write queue', () => {
   test('takes everything that the memory limit lets in, and keeps all of it', async () => {
     const memory = new MemoryGovernor({ limitBytes: 8 * MIB });
