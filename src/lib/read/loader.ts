@@ -187,9 +187,11 @@ export class Loader {
         const acquired = await this.#acquire(lacking, options);
         if (!acquired) return undefined;
         for (const [key, slab] of acquired) slabs.set(key, slab);
+        // Nothing landed or failed meanwhile: what others have begun can only be less to fetch.
+        if (table.landed === landed) break;
         // While this looked or waited, others fetched the same, perhaps: what landed is in the cache, what has begun is joined,
         // and what was begun and failed needs memory of our own.
-        if (table.landed === landed || looks >= LOOKS_MAX) continue;
+        if (looks >= LOOKS_MAX) continue;
         ({ landed } = table);
         presences = await look();
       }

@@ -64,6 +64,21 @@ describe('crc32cCombine', () => {
     );
   });
 
+  test('joins neighbours of every power of two, which come by tables', () => {
+    const bytes = seededRandom(2).bytes(1 + 2 ** 17);
+    const first = crc32c(bytes.subarray(0, 1));
+    for (let k = 0; k <= 17; k += 1) {
+      const end = 1 + 2 ** k;
+      expect(crc32cCombine(first, crc32c(bytes.subarray(1, end)), 2 ** k)).toBe(crc32c(bytes.subarray(0, end)));
+    }
+    // Of what is longer: the same in two parts, whose lengths are none.
+    for (let k = 2; k <= 32; k += 1) {
+      const [a, b, c] = [0xdeadbeef, 0x12345678, 0xfedcba98];
+      const rest = 2 ** k - 1;
+      expect(crc32cCombine(a, crc32cCombine(b, c, rest), 2 ** k)).toBe(crc32cCombine(crc32cCombine(a, b, 1), c, rest));
+    }
+  });
+
   test('is associative, also over lengths that no test could hold', () => {
     const word = fc.integer({ min: 0, max: 2 ** 32 - 1 });
     fc.assert(
