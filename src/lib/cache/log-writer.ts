@@ -138,7 +138,8 @@ export class LogWriter {
     const { disk, set, capacity, random, clock, owner, purpose } = this.#parts;
     const reservedBytes = await capacity.reserve(record, purpose);
     if (reservedBytes === undefined) return 'no-room';
-    const nowMs = clock.nowMs();
+    // Their order is what eviction goes by: a clock that was set back must not make the youngest the oldest.
+    const nowMs = Math.max(clock.nowMs(), Math.min(set.newestAtMs + 1, Number.MAX_SAFE_INTEGER));
     const writer = await SegmentWriter.create({
       disk,
       directoryPath: set.directoryPath,

@@ -38,7 +38,7 @@ export interface Segment {
   readonly namespaces: Map<string, number>;
   /** How its writer called itself; undefined until the header was read. */
   owner: string | undefined;
-  /** By its writer's clock; 0 until the header was read. */
+  /** By its writer's clock, but later than all that the writer knew; 0 until the header was read. */
   createdAtMs: number;
   gone: boolean;
 }
@@ -91,6 +91,13 @@ export class SegmentSet {
       sum += name.kind === 'open' ? Math.max(name.reservedBytes, sizeBytes) : sizeBytes;
     }
     return sum;
+  }
+
+  /** When the youngest segment was created; 0 where there is none. */
+  get newestAtMs(): number {
+    let newest = 0;
+    for (const { createdAtMs } of this.#byId.values()) newest = Math.max(newest, createdAtMs);
+    return newest;
   }
 
   /** Makes a segment known without reading it: one of our own, or one that a sidecar covers up to `scannedTo`. */

@@ -72,6 +72,25 @@ describe('eviction', () => {
     expect(held).not.toContain(0);
   });
 
+  test.each([-3_600_000, 3_600_000])('takes the oldest pages also where the clock is set by %i ms', async (byMs) => {
+    let setMs = 0;
+    const clock: Clock = { ...systemClock, nowMs: () => systemClock.nowMs() + setMs };
+    const l2 = await open({ capacityBytes: 32 * MIB, clock });
+    const pages = pagesOf(240);
+    for (const page of pages.slice(0, 120)) await l2.put(page);
+    setMs = byMs;
+    for (const page of pages.slice(120)) await l2.put(page);
+    const held = await heldOf(l2, pages);
+    expect(held.length).toBeGreaterThan(60);
+    expect(held.filter((pageId) => pageId < 120).length).toBeLessThan(10);
+    // Whoever opens the cache next knows the order, too.
+    await l2.store.close();
+    const next = await open({ capacityBytes: 32 * MIB, clock });
+    const more = pagesOf(300).slice(240);
+    for (const page of more) await next.put(page);
+    expect(await heldOf(next, more)).toHaveLength(more.length);
+  });
+
   test('writes again what is hot in a segment that goes', async () => {
     const l2 = await open({ capacityBytes: 32 * MIB });
     const pages = pagesOf(180);
