@@ -18,7 +18,7 @@ const aligned = new WeakSet<ArrayBufferLike>();
 /**
  * At least so many bytes, zeros, not resident before they are used. They lie in a shared WebAssembly memory: the only
  * one in JavaScript that begins at a page. Threads can share it, and V8 runs no collections for its sake. Where
- * addresses are short (ulimit -v) it is ordinary memory.
+ * there is none (addresses are short by ulimit -v, or V8 runs with --jitless) it is ordinary memory.
  */
 export function pageAlignedMemory(bytes: number): Buffer {
   const pages = Math.ceil(bytes / WEBASSEMBLY_PAGE_BYTES);
@@ -26,8 +26,7 @@ export function pageAlignedMemory(bytes: number): Buffer {
     const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     aligned.add(buffer);
     return Buffer.from(buffer);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
+  } catch {
     return Buffer.alloc(bytes);
   }
 }

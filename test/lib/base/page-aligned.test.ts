@@ -17,11 +17,15 @@ test('other memory is never taken for it', () => {
   expect(isPageAligned(Buffer.from(new SharedArrayBuffer(ALIGNMENT_BYTES)))).toBe(false);
 });
 
-test('where there are no addresses for a WebAssembly memory it is ordinary memory', () => {
-  function Memory(): never {
-    throw new RangeError('could not allocate memory');
-  }
-  vi.stubGlobal('WebAssembly', { Memory });
+function Memory(): never {
+  throw new RangeError('could not allocate memory');
+}
+
+test.each([
+  ['there are no addresses for a WebAssembly memory', { Memory }],
+  ['V8 has no WebAssembly', undefined],
+])('where %s it is ordinary memory', (_, webAssembly) => {
+  vi.stubGlobal('WebAssembly', webAssembly);
   try {
     const memory = pageAlignedMemory(100_000);
     expect([memory.length, memory.buffer instanceof ArrayBuffer, isPageAligned(memory)]).toEqual([
