@@ -162,7 +162,8 @@ export class Claims {
     if (mtime === undefined) return false;
     if (mtime === this.#ownersMtimeNs) return this.#alone;
     // Somebody came, or came, fetched and went: a look at the cache is due, whoever is there now.
-    const isFresh = this.#clock.nowMs() - Number(mtime / 1_000_000n) < MTIME_GRAIN_MS;
+    // What is far in the future is of a time before the clock was set back: fresh for as long, it would cost a listing each.
+    const isFresh = Math.abs(this.#clock.nowMs() - Number(mtime / 1_000_000n)) < MTIME_GRAIN_MS;
     this.#alone = (await disk.list(folder).catch(() => ['', ''])).length <= 1;
     // Within one tick of the file system's clock another could come without a trace.
     this.#ownersMtimeNs = isFresh ? -1n : mtime;

@@ -151,6 +151,16 @@ test('a process knows that it is alone only while nobody came or went', async ()
   expect([await a.claims.alone(), await a.claims.alone()]).toEqual([false, false]);
 });
 
+test('a process knows that it is alone also where the clock was set back', async () => {
+  const { open, clock } = host();
+  const a = open();
+  await a.claims.take('page');
+  clock.set(-3_600_000);
+  expect([await a.claims.alone(), await a.claims.alone()]).toEqual([false, true]);
+  await open().claims.take('another');
+  expect(await a.claims.alone()).toBe(false);
+});
+
 test('what an owner of another container left is removed a day later, and one that lives after all claims on', async () => {
   const { open, clock, disk } = host();
   const a = open({ pidNamespace: 'pid:[2]' });
