@@ -8,7 +8,7 @@ import { pricePer1000Gets } from './price.ts';
 import { statsLine } from './stats.ts';
 import { SETTING_FLAGS, type GlobalValues } from './values.ts';
 
-export type Lifetime = Pick<LoadOptions, 'oneShot' | 'readsOnce' | 'readsOneFile' | 'rereads'>;
+export type Lifetime = Pick<LoadOptions, 'oneShot' | 'readsOnce' | 'readsOneFile'>;
 
 /** The configuration as these flags make it. */
 export function configFrom(flags: GlobalValues, lifetime: Lifetime): Promise<Config> {

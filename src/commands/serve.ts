@@ -44,7 +44,7 @@ answers finish, a second signal ends it at once. SIGHUP reads the tokens and the
     }),
     'print-config': boolean({ summary: 'print the configuration and where each value came from, and end' }),
   };
-  protected override readonly lifetime = { oneShot: false, rereads: true };
+  protected override readonly lifetime = { oneShot: false };
   /** Each request names its own. */
   protected override readonly takesAt = false;
   #workers = 1;

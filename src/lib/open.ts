@@ -124,7 +124,7 @@ class WiredSeekfs implements Seekfs {
       freeReserveBytes,
       namespaceQuotaBytes: config.cache.namespaceQuotaBytes,
       policyOf: () => config.cache.policy,
-      rereads: config.cache.rereads,
+      readsOnce: config.cache.readsOnce,
       memory,
       metrics,
       log,

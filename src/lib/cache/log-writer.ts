@@ -27,8 +27,8 @@ export interface LogWriterParts {
   /** Who writes, for the segment header. */
   readonly owner: string;
   readonly purpose: Purpose;
-  /** Through the page cache, whatever that costs. */
-  readonly rereads?: boolean | undefined;
+  /** Past the page cache, where that is worth it. */
+  readonly readsOnce?: boolean | undefined;
   /** Counts what was written, so that a disk that has stopped can be told from one that is slow. */
   readonly progress: Cell;
   readonly onNewSegment?: (() => void) | undefined;
@@ -93,7 +93,7 @@ export class LogWriter {
 
   /** As many of the records as it has room for, the first in any case. */
   async #appendTo({ writer, segment }: OpenSegment, appends: readonly PageAppend[], urgent: boolean): Promise<number> {
-    const { clock, set, progress, rereads } = this.#parts;
+    const { clock, set, progress, readsOnce } = this.#parts;
     let [count, roomBytes, payloadBytes] = [0, writer.roomBytes, 0];
     for (const { record } of appends) {
       roomBytes -= recordRoomBytes(record, record.payloadBytes);
@@ -102,7 +102,7 @@ export class LogWriter {
       payloadBytes += record.payloadBytes;
     }
     const written = appends.slice(0, count);
-    const direct = !urgent && !rereads && this.#pace.allows(payloadBytes);
+    const direct = readsOnce === true && !urgent && this.#pace.allows(payloadBytes);
     const beganMs = clock.monotonicMs();
     const entries = await writer.append(written, { direct });
     this.#appendedAtMs = clock.monotonicMs();

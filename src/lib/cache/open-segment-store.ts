@@ -37,8 +37,8 @@ export interface SegmentStoreOptions {
   readonly namespaceQuotaBytes?: number | undefined;
   /** Default auto. */
   readonly policyOf?: ((ns: string) => RetentionName) | undefined;
-  /** Whether what is written will be read soon, and so had better lie in the operating system's memory; default not. */
-  readonly rereads?: boolean | undefined;
+  /** What is written is not read again soon, and need not lie in the operating system's memory; default that it is. */
+  readonly readsOnce?: boolean | undefined;
   readonly memory: MemoryGovernor;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -79,7 +79,7 @@ interface Groundwork {
 }
 
 function wire(options: SegmentStoreOptions, groundwork: Groundwork): SegmentStoreParts {
-  const { disk, memory, metrics, clock, random, log, rereads, policyOf = () => 'auto' } = options;
+  const { disk, memory, metrics, clock, random, log, readsOnce, policyOf = () => 'auto' } = options;
   const { layout, owner, quotaBytes, countNamespaces } = groundwork;
   const around = { disk, memory, metrics, clock };
   // One for all who read: a broken disk is one warning, whoever meets it first.
@@ -91,7 +91,7 @@ function wire(options: SegmentStoreOptions, groundwork: Groundwork): SegmentStor
   const retention = new Retention({ policyOf });
   const reads = { begun: 0, underWay: 0 };
   const capacity = guardCapacity(options, groundwork, set, (bytes) => maintenance.makeRoom(bytes));
-  const writing = { disk, set, capacity, random, clock, owner, rereads, progress: { value: 0 } };
+  const writing = { disk, set, capacity, random, clock, owner, readsOnce, progress: { value: 0 } };
   const maintenance = new Maintenance({
     ...around,
     ...lockOf(options, layout),

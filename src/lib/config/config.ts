@@ -66,8 +66,8 @@ export interface Config {
     readonly namespaceQuotaBytes: number | undefined;
     readonly l1BytesMax: number;
     readonly policy: RetentionPolicy;
-    /** What is fetched will be read again soon: it is written so that the operating system keeps it in memory. */
-    readonly rereads: boolean;
+    /** What is fetched is not read again soon: it is written past the operating system's page cache. */
+    readonly readsOnce: boolean;
   };
   /** One limit for L1, in-flight and response bytes. */
   readonly memoryBytesMax: number;

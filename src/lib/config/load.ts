@@ -14,12 +14,10 @@ import { SETTINGS, SETTING_KEYS, type SettingKey, type SettingRow, type SettingV
 interface Lifetime {
   /** A command that ends soon, as against `serve`: it takes little memory. */
   readonly oneShot?: boolean | undefined;
-  /** It reads every byte once, so that copies in L1 would be for nobody. */
+  /** It reads every byte once, so that copies in memory, ours (L1) or the operating system's, would be for nobody. */
   readonly readsOnce?: boolean | undefined;
   /** One file at a time: it takes no more memory than its GETs under way. */
   readonly readsOneFile?: boolean | undefined;
-  /** It reads again and again what it has fetched, as `serve` does. */
-  readonly rereads?: boolean | undefined;
 }
 
 /** What is not given of the machine is what it is; without `flags` there are none. */
@@ -72,7 +70,7 @@ export async function loadConfig(given: LoadOptions): Promise<Config> {
       l1BytesMax: memory.l1,
       namespaceQuotaBytes: settings.get('cache.namespace_quota_gib'),
       policy: settings.get('cache.policy')!,
-      rereads: options.rereads ?? false,
+      readsOnce: options.readsOnce ?? false,
     },
     memoryBytesMax: memory.limit,
     requireChecksums: settings.get('read.require_checksums')!,

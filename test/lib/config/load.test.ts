@@ -13,7 +13,6 @@ interface Given {
   oneShot?: boolean;
   readsOnce?: boolean;
   readsOneFile?: boolean;
-  rereads?: boolean;
   memory?: number;
 }
 
@@ -28,7 +27,6 @@ function options(given: Given): LoadOptions {
     oneShot: given.oneShot ?? false,
     readsOnce: given.readsOnce,
     readsOneFile: given.readsOneFile,
-    rereads: given.rereads,
   });
 }
 
@@ -72,8 +70,8 @@ describe('with no configuration at all', () => {
     expect(config.cache.l2BytesMax).toBeUndefined();
     expect(config.api.listen).toEqual({ host: '127.0.0.1', port: 7070 });
     expect(config.warnings).toEqual([]);
-    expect(config.cache.rereads).toBe(false);
-    expect((await load({ rereads: true })).cache.rereads).toBe(true);
+    expect(config.cache.readsOnce).toBe(false);
+    expect((await load({ readsOnce: true })).cache.readsOnce).toBe(true);
   });
 
   test('XDG directories are honoured', async () => {
