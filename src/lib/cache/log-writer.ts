@@ -5,7 +5,7 @@ import type { Cell } from '../base/metrics.ts';
 import type { Random } from '../base/random.ts';
 import type { Disk } from '../disk/disk.ts';
 import { SEGMENT_ID_BYTES, type NewRecord } from '../segment/format.ts';
-import { recordRoomBytes, SegmentWriter, type Append } from '../segment/writer.ts';
+import { SegmentWriter } from '../segment/writer.ts';
 import type { CapacityGuard, Purpose } from './capacity.ts';
 import { DirectPace } from './direct-pace.ts';
 import type { FileKey } from './page-key.ts';
@@ -34,11 +34,6 @@ export interface LogWriterParts {
   readonly onNewSegment?: (() => void) | undefined;
 }
 
-/** A record of a page of this file. */
-export interface PageAppend extends Append {
-  readonly key: FileKey;
-}
-
 interface OpenSegment {
   readonly writer: SegmentWriter;
   readonly segment: Segment;
@@ -57,18 +52,29 @@ export class LogWriter {
   }
 
   /**
-   * Appends the records, in order and in few writes, and indexes them; one call at a time. How many: all, or those that
-   * there was room for within the bounds. `urgent`: as soon as possible, into the page cache rather than to the disk.
+   * Appends a record and indexes it; one call at a time. False where there is no room for it within the bounds. `urgent`: as
+   * soon as possible, into the page cache rather than to the disk.
    * @throws system errors of the disk; call `abandon` then
    */
-  async append(appends: readonly PageAppend[], { urgent = false } = {}): Promise<number> {
-    let done = 0;
-    while (done < appends.length) {
-      const open = await this.#openFor(appends[done]!.record);
-      if (!open) break;
-      done += await this.#appendTo(open, appends.slice(done), urgent);
-    }
-    return done;
+  async append(
+    key: FileKey,
+    record: NewRecord,
+    payload: readonly Uint8Array[],
+    { urgent = false } = {},
+  ): Promise<boolean> {
+    const open = await this.#openFor(record);
+    if (!open) return false;
+    const { writer, segment } = open;
+    const { clock, set, progress, readsOnce } = this.#parts;
+    const direct = readsOnce === true && !urgent && this.#pace.allows(record.payloadBytes);
+    const beganMs = clock.monotonicMs();
+    const entry = await writer.append(record, payload, { direct });
+    this.#appendedAtMs = clock.monotonicMs();
+    if (direct) this.#pace.wrote(record.payloadBytes, this.#appendedAtMs - beganMs);
+    segment.sizeBytes = segment.scannedTo = writer.position;
+    set.indexEntry(segment, entry, key);
+    progress.value += 1;
+    return true;
   }
 
   /** The open segment if the record fits, else another one; undefined where there is no room for one. */
@@ -89,28 +95,6 @@ export class LogWriter {
       this.#parts.onNewSegment?.();
     }
     return this.#open;
-  }
-
-  /** As many of the records as it has room for, the first in any case. */
-  async #appendTo({ writer, segment }: OpenSegment, appends: readonly PageAppend[], urgent: boolean): Promise<number> {
-    const { clock, set, progress, readsOnce } = this.#parts;
-    let [count, roomBytes, payloadBytes] = [0, writer.roomBytes, 0];
-    for (const { record } of appends) {
-      roomBytes -= recordRoomBytes(record, record.payloadBytes);
-      if (count > 0 && roomBytes < 0) break;
-      count += 1;
-      payloadBytes += record.payloadBytes;
-    }
-    const written = appends.slice(0, count);
-    const direct = readsOnce === true && !urgent && this.#pace.allows(payloadBytes);
-    const beganMs = clock.monotonicMs();
-    const entries = await writer.append(written, { direct });
-    this.#appendedAtMs = clock.monotonicMs();
-    if (direct) this.#pace.wrote(payloadBytes, this.#appendedAtMs - beganMs);
-    segment.sizeBytes = segment.scannedTo = writer.position;
-    for (const [index, entry] of entries.entries()) set.indexEntry(segment, entry, written[index]!.key);
-    progress.value += 1;
-    return count;
   }
 
   /** What the open segment still takes. */

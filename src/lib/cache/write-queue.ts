@@ -11,7 +11,7 @@ import { CHECK_BLOCK_BYTES, GRANULE_BYTES, granuleCount } from '../page/page.ts'
 import type { VerifiedRun } from '../page/verified.ts';
 import { recordRoomBytes } from '../segment/writer.ts';
 import type { CapacityGuard } from './capacity.ts';
-import type { LogWriter, PageAppend } from './log-writer.ts';
+import type { LogWriter } from './log-writer.ts';
 import { encodeItem, itemOf, PAGE_RECORD_KIND, type FileKeys } from './page-key.ts';
 import { bitsOf, recordsOf } from './pieces.ts';
 import type { SegmentSet } from './segment-set.ts';
@@ -25,9 +25,6 @@ export const WAIT_MS = 5000;
 export const PATIENCE_MS = 30_000;
 /** Errors that do not pass by themselves: nobody waits for their end. */
 const LASTING = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'ENOENT']);
-/** Runs that wait are written together, up to so much: each write costs the disk and the event loop a turn. */
-const BATCH_BYTES = 8 * MIB;
-const BATCH_RUNS = 32;
 /** When more than this waits, the disk does not keep up: memory that is given back soon is worth more than page cache saved. */
 const BACKLOG_BYTES_MAX = 32 * MIB;
 const PAUSE_MS_MIN = 500;
@@ -141,33 +138,16 @@ export class WriteQueue {
     const done = new AbortController();
     if (!this.#failing) this.#movedAtMs = this.#parts.clock.monotonicMs();
     void this.#watch(done.signal);
-    for (let batch = this.#nextBatch(); batch.length > 0; batch = this.#nextBatch()) {
+    for (let next = this.#runs.shift(); next; next = this.#runs.shift()) {
       try {
-        while (!(await this.#tryWrite(batch))) await this.#partOfPause();
+        while (!(await this.#tryWrite(next))) await this.#partOfPause();
       } finally {
-        for (const offered of batch) this.#finish(offered);
+        this.#finish(next);
         this.#stalled = false;
       }
     }
     done.abort();
     this.#working = undefined;
-  }
-
-  /**
-   * The runs that wait longest, of one patience and with no granule twice; one at a time where a quota is looked at
-   * between them.
-   */
-  #nextBatch(): Offered[] {
-    const batch: Offered[] = [];
-    let bytes = 0;
-    for (const offered of this.#runs.slice(0, this.#parts.quotaBytes < Infinity ? 1 : BATCH_RUNS)) {
-      bytes += offered.run.bytes;
-      const isOther = batch.some((one) => one.patient !== offered.patient || overlap(one.run, offered.run));
-      if (batch.length > 0 && (bytes > BATCH_BYTES || isOther)) break;
-      batch.push(offered);
-    }
-    this.#runs.splice(0, batch.length);
-    return batch;
   }
 
   #finish({ run, onWritten }: Offered): void {
@@ -176,12 +156,12 @@ export class WriteQueue {
     onWritten?.();
   }
 
-  /** False where the runs are to be tried again when the pause is over. */
-  async #tryWrite(batch: readonly Offered[]): Promise<boolean> {
-    const { clock, writer } = this.#parts;
+  /** False where the run is to be tried again when the pause is over. */
+  async #tryWrite({ run, patient }: Offered): Promise<boolean> {
+    const { clock, metrics, writer } = this.#parts;
     if (!this.#isPaused()) {
       try {
-        await this.#write(batch);
+        await this.#write(run);
         this.#movedAtMs = clock.monotonicMs();
         return true;
       } catch (error) {
@@ -189,13 +169,9 @@ export class WriteQueue {
         this.#failed(error);
       }
     }
-    if (batch[0]?.patient && this.#isWorthWaiting()) return false;
-    this.#declined(this.#pausedFor, batch.length);
+    if (patient && this.#isWorthWaiting()) return false;
+    metrics.add('seekfs_l2_declined_total', 1, { reason: this.#pausedFor });
     return true;
-  }
-
-  #declined(reason: string, runs: number): void {
-    this.#parts.metrics.add('seekfs_l2_declined_total', runs, { reason });
   }
 
   #isPaused(): boolean {
@@ -244,38 +220,20 @@ export class WriteQueue {
     }
   }
 
-  async #write(batch: readonly Offered[]): Promise<void> {
-    const { set, metrics, writer, log } = this.#parts;
-    const appends: PageAppend[] = [];
-    for (const { run } of batch) {
-      const missing = await this.#missingRecords(run);
-      if (missing) appends.push(...missing);
-      else this.#declined('quota', 1);
-    }
-    const appended = await writer.append(appends, { urgent: this.#queuedBytes > BACKLOG_BYTES_MAX });
-    for (const { record } of appends.slice(0, appended)) {
-      metrics.add('seekfs_l2_written_bytes_total', record.payloadBytes);
-    }
-    if (appended > 0) {
-      if (this.#failing) log.log('info', `the cache in ${set.directoryPath} takes pages again`);
-      this.#failing = false;
-      this.#pauseMs = 0;
-    }
-    if (appended === appends.length) return;
-    this.#pause('room');
-    this.#declined(this.#pausedFor, appends.length - appended);
-  }
-
-  /** Of the granules of the run that are not there yet, one for each stretch of them; undefined where the quota is reached. */
-  async #missingRecords({ page, span, bytes, slabs, blockCrcs }: VerifiedRun): Promise<PageAppend[] | undefined> {
-    const { set, keys, clock } = this.#parts;
+  /** Writes the granules of the run that are not there yet, as one record for each stretch of them. */
+  async #write(run: VerifiedRun): Promise<void> {
+    const { set, keys, metrics, writer, clock, log } = this.#parts;
+    const { page, span } = run;
     const key = keys.of(page);
     const held = bitsOf(recordsOf(set.index, key, page.pageId), granuleCount(page));
-    if (!held.complete && !(await this.#fitsQuota(page.ns, bytes))) return undefined;
-    return [...held.missingRuns(span.first, span.count)].map((stretch) => {
+    if (!held.complete && !(await this.#fitsQuota(page.ns, run.bytes))) {
+      metrics.add('seekfs_l2_declined_total', 1, { reason: 'quota' });
+      return;
+    }
+    for (const stretch of held.missingRuns(span.first, span.count)) {
       const at = stretch.first - span.first;
-      const payload = slabs.slice(at, at + stretch.count).map((slab) => slab.bytes);
-      const payloadBytes = payload.reduce((sum, piece) => sum + piece.length, 0);
+      const payload = run.slabs.slice(at, at + stretch.count).map((slab) => slab.bytes);
+      const payloadBytes = payload.reduce((sum, bytes) => sum + bytes.length, 0);
       const firstBlock = at * (GRANULE_BYTES / CHECK_BLOCK_BYTES);
       const record = {
         kind: PAGE_RECORD_KIND,
@@ -283,10 +241,19 @@ export class WriteQueue {
         item: encodeItem(itemOf(page, stretch.first)),
         payloadBytes,
         writtenAtMs: clock.nowMs(),
-        blockCrcs: blockCrcs.subarray(firstBlock, firstBlock + Math.ceil(payloadBytes / CHECK_BLOCK_BYTES)),
+        blockCrcs: run.blockCrcs.subarray(firstBlock, firstBlock + Math.ceil(payloadBytes / CHECK_BLOCK_BYTES)),
       };
-      return { key, record, payload };
-    });
+      const urgent = this.#queuedBytes > BACKLOG_BYTES_MAX;
+      if (!(await writer.append(key, record, payload, { urgent }))) {
+        this.#pause('room');
+        metrics.add('seekfs_l2_declined_total', 1, { reason: this.#pausedFor });
+        return;
+      }
+      metrics.add('seekfs_l2_written_bytes_total', payloadBytes);
+      if (this.#failing) log.log('info', `the cache in ${set.directoryPath} takes pages again`);
+      this.#failing = false;
+      this.#pauseMs = 0;
+    }
   }
 
   async #fitsQuota(ns: string, bytes: number): Promise<boolean> {
@@ -317,9 +284,4 @@ export class WriteQueue {
     this.#pauseMs = Math.min(PAUSE_MS_MAX, Math.max(PAUSE_MS_MIN, this.#pauseMs * 2));
     this.#pausedUntilMs = this.#parts.clock.monotonicMs() + this.#pauseMs;
   }
-}
-
-function overlap(a: VerifiedRun, b: VerifiedRun): boolean {
-  if (a.page.pageId !== b.page.pageId || a.page.path !== b.page.path || a.page.ns !== b.page.ns) return false;
-  return a.span.first < b.span.first + b.span.count && b.span.first < a.span.first + a.span.count;
 }

@@ -102,37 +102,6 @@ describe('the write queue', () => {
     await l2.store.close();
   });
 
-  test('writes what waits together, no granule of a page twice, and nothing past a record that has no room', async () => {
-    const memory = new MemoryGovernor({ limitBytes: 64 * MIB });
-    const { disk: gated, open, writing } = gatedDisk();
-    const disk = new FaultDisk(gated);
-    const l2 = await openTestStore(directory, { memory, disk, clock: manualClock() });
-    const page = testPage({ len: 12 * GRANULE_BYTES });
-    const offer = async (first: number, count: number): Promise<void> => {
-      const run = await verifiedRun(memory, page, { first, count });
-      expect(l2.store.insert(run)).toBe(true);
-      run.release();
-    };
-    await offer(0, 1);
-    await writing;
-    const before = disk.count('write');
-    for (const [first, count] of [
-      [1, 2],
-      [3, 2],
-      [5, 1],
-      [4, 4],
-      [9, 2],
-    ] as const)
-      await offer(first, count);
-    open();
-    await l2.store.drain();
-    // [1, 5), 5 together; then what of [4, 8) is not there yet, with the last.
-    expect(disk.count('write') - before).toBe(2);
-    expect(l2.metrics.get('seekfs_l2_written_bytes_total')).toBe(10 * GRANULE_BYTES);
-    expect(memory.inUseBytes).toBe(0);
-    await l2.store.close();
-  });
-
   /** A store on a disk that stands still, with the first of its pages in the write that hangs. */
   async function stalledStore(memory?: MemoryGovernor) {
     const clock = manualClock();
