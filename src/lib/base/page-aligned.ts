@@ -34,3 +34,10 @@ export function pageAlignedMemory(bytes: number): Buffer {
 export function isPageAligned(bytes: Uint8Array): boolean {
   return bytes.byteOffset % ALIGNMENT_BYTES === 0 && aligned.has(bytes.buffer);
 }
+
+/** As `source.copy(target, at)`, which V8 does word by word where the memory is shared: at a quarter of the speed. */
+export function copyShared(target: Buffer, at: number, source: Uint8Array): number {
+  // An empty pattern is refused.
+  if (source.length > 0) target.fill(source, at, at + source.length);
+  return source.length;
+}

@@ -1,6 +1,7 @@
 // The warm way of POST /readv: small extents that the cache has at hand are copied one behind the other into few slabs, so
 // that an extent costs neither a promise nor a write of its own. For readv.ts; what it does not take goes the long way.
 import { SLAB_BYTES, type MemoryGovernor, type Slab } from '../base/memory.ts';
+import { copyShared } from '../base/page-aligned.ts';
 import { KIB } from '../base/units.ts';
 import type { FileEntry, PinnedVersion } from '../manifest/types.ts';
 import type { Extent, Reader } from '../read/reader.ts';
@@ -42,7 +43,7 @@ export function packCached(
       slabs.then(releaseAll, () => undefined);
       break;
     }
-    for (const slab of slabs) bytes += slab.bytes.copy(whole!.bytes, bytes);
+    for (const slab of slabs) bytes += copyShared(whole!.bytes, bytes, slab.bytes);
     releaseAll(slabs);
   }
   const slab = bytes > 0 ? whole!.slice(0, bytes) : undefined;

@@ -2,6 +2,7 @@
 // verified bytes to all of them and to the cache. Begins no requests and waits for nothing.
 import { SeekfsError } from '../base/errors.ts';
 import type { Slab } from '../base/memory.ts';
+import { copyShared } from '../base/page-aligned.ts';
 import type { PageCache } from '../cache/page-cache.ts';
 import { GRANULE_BYTES, type GranuleSpan } from '../page/page.ts';
 import { joinRuns, verifyRun, type VerifiedRun } from '../page/verified.ts';
@@ -115,8 +116,7 @@ export class Flight {
       const within = this.#filledBytes % GRANULE_BYTES;
       const target = this.#slabs[index]!.bytes;
       const count = Math.min(target.length - within, chunk.length - from);
-      // Not `set`, nor `copy`: into shared memory V8 copies word by word, at a quarter of the speed.
-      target.fill(chunk.subarray(from, from + count), within, within + count);
+      copyShared(target, within, chunk.subarray(from, from + count));
       this.#filledBytes += count;
       if (within + count === target.length) this.#granuleFilled(index);
     }

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { ALIGNMENT_BYTES, isPageAligned, pageAlignedMemory } from '../../../src/lib/base/page-aligned.ts';
+import { ALIGNMENT_BYTES, copyShared, isPageAligned, pageAlignedMemory } from '../../../src/lib/base/page-aligned.ts';
 
 test('memory is aligned at its beginning and at each page, zeros, shared, and as much as was asked for', () => {
   const memory = pageAlignedMemory(100_000);
@@ -36,4 +36,12 @@ test.each([
   } finally {
     vi.unstubAllGlobals();
   }
+});
+
+test.each([0, 1, 4096, 70_000])('%i bytes are copied to where they belong, and nothing else changes', (length) => {
+  const memory = pageAlignedMemory(200_000).fill(1);
+  const source = Buffer.from(Uint8Array.from({ length }, (_, at) => at * 7));
+  expect(copyShared(memory, 5000, source)).toBe(length);
+  expect(memory.subarray(5000, 5000 + length).equals(source)).toBe(true);
+  expect(memory.filter((byte) => byte !== 1).length).toBe(source.filter((byte) => byte !== 1).length);
 });
