@@ -16,8 +16,8 @@ export function leadingPart(
     isDirect ??= blocksBytes > 0;
     if (isDirect !== blocksBytes > 0) break;
     part.push(isDirect ? buffer.subarray(0, blocksBytes) : buffer);
+    // What is left over of a buffer ends the part: the next one begins between two blocks.
     at += buffer.byteLength;
-    if (isDirect && blocksBytes < buffer.byteLength) break;
   }
   return { direct: isDirect ?? false, buffers: part };
 }

@@ -22,6 +22,7 @@ import { formatSegmentName } from './names.ts';
 const FOOTER_FIXED_BYTES = 64;
 /** Payloads from this size on begin at a block of the file system, so that they can be written past the page cache. */
 const ALIGNED_PAYLOAD_BYTES_MIN = 256 * KIB;
+
 export interface SegmentCreation {
   readonly disk: Disk;
   readonly directoryPath: string;
@@ -110,7 +111,7 @@ export class SegmentWriter {
     if (this.#ended || this.#busy) throw new Error('the segment takes no record now');
     const { group, item, payloadBytes } = record;
     const place = { segmentId: this.id, offset: this.#position };
-    const padding = paddingBytes(this.#position + headBytesOf(record, payloadBytes), payloadBytes);
+    const padding = paddingBytesOf(this.#position + headBytesOf(record, payloadBytes), payloadBytes);
     const head = encodeRecordHead(record, place, padding);
     this.#busy = true;
     this.#ended = true;
@@ -181,12 +182,12 @@ export class SegmentWriter {
 
 /** What a record takes of a segment's room, at most. */
 export function recordRoomBytes(key: RecordKey, payloadBytes: number): number {
-  const paddingBytes = payloadBytes < ALIGNED_PAYLOAD_BYTES_MIN ? 0 : PADDING_BYTES_MAX;
-  return headBytesOf(key, payloadBytes) + paddingBytes + payloadBytes + footerBytesOf(key);
+  const paddingMax = payloadBytes < ALIGNED_PAYLOAD_BYTES_MIN ? 0 : PADDING_BYTES_MAX;
+  return headBytesOf(key, payloadBytes) + paddingMax + payloadBytes + footerBytesOf(key);
 }
 
 /** Between a head that ends there and its payload. */
-function paddingBytes(headEnd: number, payloadBytes: number): number {
+function paddingBytesOf(headEnd: number, payloadBytes: number): number {
   if (payloadBytes < ALIGNED_PAYLOAD_BYTES_MIN) return 0;
   return (ALIGNMENT_BYTES - (headEnd % ALIGNMENT_BYTES)) % ALIGNMENT_BYTES;
 }

@@ -45,6 +45,24 @@ async function guard(options: { freeBytes: number; reservedBytes: number }): Pro
   return new CapacityGuard({ disk, set, capacityBytes: 64 * MIB, freeReserveBytes: 100 * MIB });
 }
 
+test('the syncs of a new directory keep nobody from reserving, and are over when the directory is said to last', async () => {
+  let sync = (): void => undefined;
+  const syncing = new Promise<void>((resolve) => (sync = resolve));
+  const disk = { ...nodeDisk, syncDirectory: () => syncing };
+  const directoryPath = join(await temporaryDirectory('seekfs-capacity'), 'segments');
+  const parts = { disk, directoryPath, clock: systemClock, metrics: new Metrics(), log: silentLogger };
+  const set = new SegmentSet({ ...parts, index: new RecordIndex() });
+  sets.push(set);
+  const fresh = new CapacityGuard({ disk, set, capacityBytes: 64 * MIB, freeReserveBytes: 0 });
+  expect(await fresh.reserve(RECORD, 'insert')).toBe(SEGMENT_BYTES);
+  let lasts = false;
+  const lasting = fresh.directoryLasts().then(() => (lasts = true));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(lasts).toBe(false);
+  sync();
+  await lasting;
+});
+
 test('what others have reserved counts, whether they wrote it or not', async () => {
   const beside = await guard({ freeBytes: 900 * MIB, reservedBytes: 62 * MIB });
   expect(await beside.reserve(RECORD, 'insert')).toBe(SEGMENT_BYTES);

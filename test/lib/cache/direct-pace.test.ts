@@ -41,6 +41,13 @@ test('one slow write among fast ones is forgotten', () => {
   }
 });
 
+test('a disk that was quick for long is slow as soon as any other', () => {
+  const pace = new DirectPace(manualClock());
+  for (let fast = 0; fast < 1000; fast += 1) pace.wrote(8 * MIB, 1);
+  pace.wrote(8 * MIB, 280);
+  expect(pace.allows(8 * MIB)).toBe(false);
+});
+
 test('little at once goes through the page cache', () => {
   const pace = new DirectPace(manualClock());
   expect([pace.allows(256 * 1024), pace.allows(256 * 1024 - 1)]).toEqual([true, false]);

@@ -44,6 +44,21 @@ onLinux('a file gets a second descriptor for what goes past the page cache, with
   expect(flagsOf(path)).toEqual([]);
 });
 
+onLinux('another error of such a write is the error of the write', async () => {
+  const path = join(await temporaryDirectory(), 'a');
+  const file = await nodeDisk.open(path, 'create');
+  const probe = await fs.open(path, 'r');
+  const failed = Object.assign(new Error('EIO: i/o error, writev'), { code: 'EIO' });
+  const writev = vi.spyOn(Object.getPrototypeOf(probe) as typeof probe, 'writev').mockRejectedValueOnce(failed);
+  try {
+    await expect(file.write([memory], 0, { direct: true })).rejects.toBe(failed);
+  } finally {
+    writev.mockRestore();
+    await probe.close();
+    await file.close();
+  }
+});
+
 onLinux('what the file system does not take so is written the other way, and then always', async () => {
   const path = join(await temporaryDirectory(), 'a');
   const file = await nodeDisk.open(path, 'create');
