@@ -1,6 +1,7 @@
 // stdout of this process, opened as late as possible: the stream where text goes or where a terminal or a socket is, the
-// descriptor where bytes of files go to a pipe or a file; and the process's way out, which must not hang in a write.
+// descriptor where bytes of files go to a pipe, a file or /dev/null; and the process's way out, which must not hang in a write.
 import { fstatSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import type { Writable } from 'node:stream';
 import type { SeekfsError } from '../lib/base/errors.ts';
 import { ClosedOutput } from './interrupt.ts';
@@ -30,7 +31,8 @@ export function stdout(): Writable {
 /** For bytes of files. */
 export function byteOutput(): WriteBytes {
   const kind = fstatSync(FD);
-  if (!kind.isFIFO() && !kind.isFile()) return streamWriter(stdout());
+  const isBlocking = kind.isFIFO() || kind.isFile() || (kind.isCharacterDevice() && !isatty(FD));
+  if (!isBlocking) return streamWriter(stdout());
   const output = (descriptor ??= new DescriptorOutput(FD, () => streamWriter(stdout())));
   if (kind.isFIFO()) output.onReaderGone(() => onFailure(new ClosedOutput()));
   return (buffers) => output.write(buffers);

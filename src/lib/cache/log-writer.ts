@@ -52,21 +52,15 @@ export class LogWriter {
   }
 
   /**
-   * Appends a record and indexes it; one call at a time. False where there is no room for it within the bounds. `urgent`: as
-   * soon as possible, into the page cache rather than to the disk.
+   * Appends a record and indexes it; one call at a time. False where there is no room for it within the bounds.
    * @throws system errors of the disk; call `abandon` then
    */
-  async append(
-    key: FileKey,
-    record: NewRecord,
-    payload: readonly Uint8Array[],
-    { urgent = false } = {},
-  ): Promise<boolean> {
+  async append(key: FileKey, record: NewRecord, payload: readonly Uint8Array[]): Promise<boolean> {
     const open = await this.#openFor(record);
     if (!open) return false;
     const { writer, segment } = open;
     const { clock, set, progress, readsOnce } = this.#parts;
-    const direct = readsOnce === true && !urgent && this.#pace.allows(record.payloadBytes);
+    const direct = readsOnce === true && this.#pace.allows(record.payloadBytes);
     const beganMs = clock.monotonicMs();
     const entry = await writer.append(record, payload, { direct });
     this.#appendedAtMs = clock.monotonicMs();

@@ -6,7 +6,6 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { MemoryGovernor } from '../base/memory.ts';
 import type { Cell, Metrics } from '../base/metrics.ts';
-import { MIB } from '../base/units.ts';
 import { CHECK_BLOCK_BYTES, GRANULE_BYTES, granuleCount } from '../page/page.ts';
 import type { VerifiedRun } from '../page/verified.ts';
 import { recordRoomBytes } from '../segment/writer.ts';
@@ -25,8 +24,6 @@ export const WAIT_MS = 5000;
 export const PATIENCE_MS = 30_000;
 /** Errors that do not pass by themselves: nobody waits for their end. */
 const LASTING = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'ENOENT']);
-/** When more than this waits, the disk does not keep up: memory that is given back soon is worth more than page cache saved. */
-const BACKLOG_BYTES_MAX = 32 * MIB;
 const PAUSE_MS_MIN = 500;
 const PAUSE_MS_MAX = 30_000;
 
@@ -243,8 +240,7 @@ export class WriteQueue {
         writtenAtMs: clock.nowMs(),
         blockCrcs: run.blockCrcs.subarray(firstBlock, firstBlock + Math.ceil(payloadBytes / CHECK_BLOCK_BYTES)),
       };
-      const urgent = this.#queuedBytes > BACKLOG_BYTES_MAX;
-      if (!(await writer.append(key, record, payload, { urgent }))) {
+      if (!(await writer.append(key, record, payload))) {
         this.#pause('room');
         metrics.add('seekfs_l2_declined_total', 1, { reason: this.#pausedFor });
         return;

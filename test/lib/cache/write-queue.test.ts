@@ -85,22 +85,6 @@ test.each([
   await l2.store.close();
 });
 
-test('what waits longer than the disk takes it goes through the page cache, though it is read once', async () => {
-  const { disk, direct } = notingDisk();
-  const memory = new MemoryGovernor({ limitBytes: 64 * MIB });
-  const l2 = await openTestStore(directory, { disk, memory, readsOnce: true, clock: manualClock() });
-  // Five of 8 MiB wait when the first is written, four when the second is: with their heads more than 32 MiB.
-  const pages = Array.from({ length: 5 }, (_, pageId) => testPage({ pageId, len: 8 * MIB }));
-  const runs = await Promise.all(pages.map((page) => verifiedRun(memory, page)));
-  for (const run of runs) {
-    expect(l2.store.insert(run)).toBe(true);
-    run.release();
-  }
-  await l2.store.drain();
-  expect(direct.filter((one) => one !== undefined)).toEqual([false, false, true, true, true]);
-  await l2.store.close();
-});
-
 describe('the write queue', () => {
   test('takes everything that the memory limit lets in, and keeps all of it', async () => {
     const memory = new MemoryGovernor({ limitBytes: 8 * MIB });
