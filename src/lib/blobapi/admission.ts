@@ -15,6 +15,9 @@ function hostName(host: string): string {
 /** An address, or a name that only this machine answers to. */
 const ADDRESS = /^(localhost|\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.%]+\])$/i;
 
+/** Clients that ask for nothing now and are not forgotten yet. */
+const IDLE_CLIENTS_MAX = 1000;
+
 /** What node:http would refuse without a word. @throws usage (400, 417) */
 export function checkHead({ headers, httpVersion }: RequestHead): void {
   // RFC 9112 §3.2.
@@ -27,6 +30,7 @@ export function checkHead({ headers, httpVersion }: RequestHead): void {
 export class Admission {
   readonly #limits: Limits;
   readonly #metrics: Metrics;
+  /** By client. One without any stays, so that a client of one request after the other costs no table (active-exchanges.ts). */
   readonly #active = new Map<string, number>();
   #total = 0;
   tokens: Tokens | undefined;
@@ -65,7 +69,7 @@ export class Admission {
 
   leave(client: string): void {
     const count = this.#active.get(client)! - 1;
-    if (count === 0) this.#active.delete(client);
+    if (count === 0 && this.#active.size > IDLE_CLIENTS_MAX) this.#active.delete(client);
     else this.#active.set(client, count);
     this.#total -= 1;
   }

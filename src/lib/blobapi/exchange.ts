@@ -72,6 +72,8 @@ export class Exchange {
   subject = '';
   /** The connection's end and the work's end, of which both are still to come. */
   pending = 2;
+  /** Among those that are under way, which keep it here. */
+  place = 0;
   /** Fields of every answer, whatever it is. */
   commonFields: RawHeaders | undefined;
   /** Bytes of the body that were handed to the network. */

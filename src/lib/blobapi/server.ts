@@ -5,6 +5,7 @@ import type { Server } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { SeekfsError } from '../base/errors.ts';
+import { ActiveExchanges } from './active-exchanges.ts';
 import { Accounting, DEFAULT_REQUEST_LOG, type RequestLog } from './accounting.ts';
 import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { Reader } from '../read/reader.ts';
@@ -109,7 +110,7 @@ class BlobApi implements BlobServer {
   readonly #accounting: Accounting;
   readonly #slowClients: SlowClients;
   #quick: QuickConnections | undefined;
-  readonly #active = new Set<Exchange>();
+  readonly #active = new ActiveExchanges();
   readonly #idPrefix = randomBytes(3).toString('hex');
   readonly #isTls: boolean;
   readonly #link: WorkerLink | undefined;
@@ -326,7 +327,7 @@ class BlobApi implements BlobServer {
   #leave(exchange: Exchange): void {
     exchange.pending -= 1;
     if (exchange.pending > 0) return;
-    this.#active.delete(exchange);
+    this.#active.remove(exchange);
     this.#admission.leave(exchange.client);
     if (this.#active.size === 0) this.#onIdle?.();
   }

@@ -9,7 +9,7 @@ import type { Limits } from './limits.ts';
 const SWEEP_MS = 1000;
 
 export class SlowClients {
-  readonly #active: ReadonlySet<Exchange>;
+  readonly #active: Iterable<Exchange>;
   readonly #memory: MemoryGovernor;
   readonly #clock: Clock;
   readonly #limits: Limits;
@@ -18,7 +18,7 @@ export class SlowClients {
   readonly #leave: () => void;
 
   constructor(parts: {
-    active: ReadonlySet<Exchange>;
+    active: Iterable<Exchange>;
     memory: MemoryGovernor;
     clock: Clock;
     limits: Limits;

@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Logger } from '../../../src/lib/base/log.ts';
+import { Admission } from '../../../src/lib/blobapi/admission.ts';
+import { DEFAULT_LIMITS } from '../../../src/lib/blobapi/limits.ts';
 import { startServer, type BlobServer, type ServerOptions } from '../../../src/lib/blobapi/server.ts';
 import { parseTokens } from '../../../src/lib/blobapi/tokens.ts';
 import { OPENSSL, selfSigned } from '../../support/certificate.ts';
@@ -122,6 +124,20 @@ describe('bounds', () => {
     open();
     expect((await Promise.all(running)).map(({ status }) => status)).toEqual([200, 200]);
     expect((await ask(target)).status).toBe(200);
+  });
+
+  test('a bound of each client holds also after thousands of others that ask no more', () => {
+    const admission = new Admission({ ...DEFAULT_LIMITS, requestsPerClientMax: 1 }, data.metrics, undefined);
+    const clients = Array.from({ length: 3000 }, (_, index) => `client ${index}`);
+    for (const client of clients) {
+      for (let round = 0; round < 2; round += 1) {
+        admission.enter(client);
+        expect(() => admission.enter(client)).toThrow(/^this client has 1 requests open already/);
+        admission.leave(client);
+        admission.leave(client);
+      }
+    }
+    expect(admission.total).toBe(0);
   });
 
   test('more requests in all are 503', async () => {
