@@ -55,11 +55,17 @@ export async function startOrigin(root, conditions = {}) {
   /** When the line is free again: all bodies share it. */
   let freeAtMs = 0;
 
+  /** Kept by the path as it was asked for: what this takes of the processor, the clients beside it lack. */
   function objectOf(url) {
-    const key = decodeURIComponent(new URL(url, 'http://origin').pathname).slice('/bucket/'.length);
-    const path = join(root, 'bucket', key);
-    if (!objects.has(key) && existsSync(path)) objects.set(key, readFileSync(path));
-    return { key, bytes: objects.get(key) };
+    const path = url.split('?', 1)[0];
+    const known = objects.get(path);
+    if (known) return known;
+    const key = decodeURIComponent(new URL(path, 'http://origin').pathname).slice('/bucket/'.length);
+    const file = join(root, 'bucket', key);
+    if (!existsSync(file)) return undefined;
+    const object = { bytes: readFileSync(file), etag: etagOf(key) };
+    objects.set(path, object);
+    return object;
   }
 
   async function* paced(body) {
@@ -75,9 +81,10 @@ export async function startOrigin(root, conditions = {}) {
 
   async function answer(request, response) {
     if (latencyMs > 0) await sleep(latencyMs);
-    const { key, bytes } = objectOf(request.url);
-    if (!bytes) return response.writeHead(404).end('<Error><Code>NoSuchKey</Code></Error>');
-    const headers = { etag: etagOf(key), 'accept-ranges': 'bytes' };
+    const object = objectOf(request.url);
+    if (!object) return response.writeHead(404).end('<Error><Code>NoSuchKey</Code></Error>');
+    const { bytes, etag } = object;
+    const headers = { etag, 'accept-ranges': 'bytes' };
     const size = bytes.length;
     if (request.method === 'HEAD') return response.writeHead(200, { ...headers, 'content-length': size }).end();
     counts.gets += 1;
@@ -86,12 +93,16 @@ export async function startOrigin(root, conditions = {}) {
       return response.writeHead(503).end('<Error><Code>SlowDown</Code></Error>');
     }
     const { range, 'if-match': ifMatch } = request.headers;
-    if (ifMatch !== undefined && ifMatch !== headers.etag) return response.writeHead(412).end();
+    if (ifMatch !== undefined && ifMatch !== etag) return response.writeHead(412).end();
     const { begin, end } = rangeOf(range, size);
     const status = range === undefined ? 200 : 206;
     if (range !== undefined) headers['content-range'] = `bytes ${begin}-${end - 1}/${size}`;
     response.writeHead(status, { ...headers, 'content-length': end - begin });
-    return pipeline(Readable.from(paced(bytes.subarray(begin, end))), response);
+    const body = bytes.subarray(begin, end);
+    if (bytesPerSecond < Infinity) return pipeline(Readable.from(paced(body)), response);
+    // In whole, also where the client breaks it off.
+    counts.bodyBytes += body.length;
+    return response.end(body);
   }
 
   const server = createServer((request, response) => {
