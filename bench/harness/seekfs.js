@@ -46,10 +46,15 @@ export class Seekfs {
     return `${quote(process.execPath)} ${quote(this.#bin)} ${args} ${this.#flags} ${cacheFlag}`;
   }
 
-  /** Runs a command. @param {string} args @param {{ cache?: string, into?: string }} [options] `into`: the rest of a pipe */
+  /**
+   * Runs a command.
+   * @param {string} args
+   * @param {{ cache?: string, into?: string, dropped?: boolean }} [options] `into`: the rest of a pipe; `dropped`: its stdout
+   */
   async run(args, options = {}) {
+    const output = options.into ? `| ${options.into}` : options.dropped ? '> /dev/null' : '';
     const line = `${this.line(args, options.cache)} --stats --no-progress`;
-    const done = await run(options.into ? `${line} | ${options.into}` : line, { env: this.#env });
+    const done = await run(`${line} ${output}`, { env: this.#env });
     const stats = done.stderr.split('\n').findLast((text) => text.startsWith('{'));
     if (!stats) throw new Error(`no --stats line from: ${line}\n${done.stderr.slice(-2000)}`);
     return { ...done, stats: JSON.parse(stats) };
