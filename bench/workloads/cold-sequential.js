@@ -60,6 +60,7 @@ export async function measure({ directory, pairs, row, part }) {
           { env: rclone },
         ),
       );
+    const aws = `aws --endpoint-url ${origin.endpoint} s3 cp --only-show-errors s3://${origin.bucket}/${KEY}`;
     const peers = [
       {
         name: 'a bare undici loop over the same ranges, both drop the bytes',
@@ -84,11 +85,18 @@ export async function measure({ directory, pairs, row, part }) {
         peer: () => run(`rclone cat o:${origin.bucket}/${KEY} | wc -c`, { env: rclone }),
       },
       {
-        name: 'aws s3 cp',
+        name: 'aws s3 cp, both into a pipe',
         program: 'aws',
         output: PIPED,
         atLeast: 2,
-        peer: () => run(`aws --endpoint-url ${origin.endpoint} s3 cp s3://${origin.bucket}/${KEY} - | wc -c`, { env }),
+        peer: () => run(`${aws} - | wc -c`, { env }),
+      },
+      {
+        name: 'aws s3 cp, one into a file, one into its cache',
+        program: 'aws',
+        output: DROPPED,
+        atLeast: 2,
+        peer: async () => removed(await run(`${aws} ${quote(join(copied, 'big.bin'))}`, { env })),
       },
     ];
     for (const { name, program, output, atLeast, peer } of peers) {
