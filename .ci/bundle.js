@@ -1,6 +1,6 @@
-// Makes one module of dist/cli/start.js, one of what every command that it runs opens, one of what S3 takes, and one of each
-// part that is imported seldom: in files of their own, the hundred modules of a warm `cat` take a third of its time to load, and
-// comments and long names are a tenth of a cold one's. dist keeps those as well, for oclif's commands, workers and the library.
+// Makes one script of dist/cli/start.js and what most commands that it runs open, and one of each part that is wanted seldom: in
+// files of their own, the hundred modules of a warm `cat` take a third of its time to load. CommonJS, which Node loads at once.
+// dist keeps the modules as well, for oclif's commands, workers and the library.
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
@@ -11,6 +11,7 @@ const made = `${dist}lean`;
 const bundle = await rolldown({
   input: `${dist}cli/start.js`,
   platform: 'node',
+  checks: { ineffectiveDynamicImport: false },
   // Packages stay packages, and oclif's commands must meet the same instances of the modules that they share with oclif.js.
   external: /^[^./]/,
   plugins: [
@@ -25,17 +26,14 @@ const bundle = await rolldown({
     },
   ],
 });
-// Each file costs a millisecond to find and load: what two parts share goes to the one that is loaded anyway.
-const groups = [
-  { name: 'open', test: /dist\/(lib\/open|cli\/stdout)\.js$/, priority: 2 },
-  { name: 's3', test: /dist\/lib\/objectstore\/s3-store\.js$/, priority: 1 },
-];
+// S3 too: a file costs more to find than this one to parse.
+const often = /dist\/(cli\/(start|stdout|short-run)|lib\/open|lib\/objectstore\/s3-store)\.js$/;
 await bundle.write({
   dir: made,
-  format: 'esm',
-  entryFileNames: '[name].js',
-  chunkFileNames: '[name]-[hash].js',
-  codeSplitting: { groups },
+  format: 'cjs',
+  entryFileNames: '[name].cjs',
+  chunkFileNames: '[name].cjs',
+  codeSplitting: { groups: [{ name: 'often', test: often }] },
   minify: true,
 });
 await bundle.close();

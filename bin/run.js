@@ -1,3 +1,3 @@
 #!/usr/bin/env node
-import { run } from '../dist/lean/start.js';
-await run(process.argv.slice(2), import.meta.url);
+import { createRequire } from 'node:module';
+await createRequire(import.meta.url)('../dist/lean/start.cjs').run(process.argv.slice(2), import.meta.url);
