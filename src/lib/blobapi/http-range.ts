@@ -8,19 +8,25 @@ export type RangeAnswer =
 
 const WHOLE: RangeAnswer = { kind: 'whole' };
 
+/** Of one range and nothing else, as nearly all are. */
+const PLAIN = /^bytes=[\d-]+$/;
+
+/** None where the header is not of bytes. */
+function specsOf(header: string): string[] {
+  if (PLAIN.test(header)) return [header.slice('bytes='.length)];
+  const match = /^bytes=(.*)$/i.exec(header.trim());
+  const specs = match?.[1]!.split(',').map((spec) => spec.trim());
+  return specs?.filter((spec) => spec !== '') ?? [];
+}
+
 /**
  * What a Range header asks of a representation of `sizeBytes`. §14.2 lets a server ignore what it cannot read, another
  * unit, and overlapping ranges; those give the whole. More than `rangesMax` ranges are unsatisfiable.
  */
 export function parseRange(header: string, options: { sizeBytes: number; rangesMax: number }): RangeAnswer {
   const { sizeBytes, rangesMax } = options;
-  const match = /^bytes=(.*)$/i.exec(header.trim());
-  if (!match || sizeBytes === 0) return WHOLE;
-  const specs = match[1]!
-    .split(',')
-    .map((spec) => spec.trim())
-    .filter((spec) => spec !== '');
-  if (specs.length === 0) return WHOLE;
+  const specs = specsOf(header);
+  if (specs.length === 0 || sizeBytes === 0) return WHOLE;
   if (specs.length > rangesMax) return { kind: 'unsatisfiable' };
   const ranges: ByteRange[] = [];
   for (const spec of specs) {

@@ -3,12 +3,37 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
+import { copyShared } from '../base/page-aligned.ts';
+import { KIB } from '../base/units.ts';
 import type { RawHeaders, ResponseSink } from './exchange.ts';
 
 const NOTHING = Buffer.alloc(0);
+/** Heads have 300 to 700 bytes; one that is longer, or a larger body, leaves as it is. */
+const SMALL_ANSWER_BYTES_MAX = 16 * KIB;
+
+/** Where head and body of a small answer are put together: one piece costs node less than two and the copy (0061). */
+class Joint {
+  #bytes: Buffer | undefined;
+
+  /** Undefined where both together are too large. Good until `taken`. */
+  join(head: string, body: Buffer): Buffer | undefined {
+    const length = head.length + body.length;
+    if (length > SMALL_ANSWER_BYTES_MAX) return undefined;
+    const bytes = (this.#bytes ??= Buffer.allocUnsafeSlow(SMALL_ANSWER_BYTES_MAX));
+    bytes.write(head, 'latin1');
+    copyShared(bytes, head.length, body);
+    return bytes.subarray(0, length);
+  }
+
+  /** Says whether the kernel has all of it; else those bytes are the network's, and the next answer gets others. */
+  taken(all: boolean): void {
+    if (!all) this.#bytes = undefined;
+  }
+}
 
 /** What the answers of all connections share. */
 export class FieldsOfEvery {
+  readonly joint = new Joint();
   readonly #clock: Clock;
   readonly #keepAlive: string;
   #second = -1;
@@ -85,6 +110,16 @@ export class QuickResponse implements ResponseSink {
     // To write after the end would break off what is written already; "close" is near.
     if (!socket.writable) return false;
     if (this.#head === '') return socket.write(bytes, flushed);
+    const { joint } = this.#fields;
+    // What waits for `uncork` leaves with all the rest.
+    const isAlone = typeof bytes !== 'string' && socket.writableCorked === 0;
+    const joined = isAlone ? joint.join(this.#head, bytes) : undefined;
+    if (joined) {
+      this.#head = '';
+      const hasRoom = socket.write(joined, flushed);
+      joint.taken(socket.writableLength === 0);
+      return hasRoom;
+    }
     socket.cork();
     socket.write(this.#head, 'latin1');
     this.#head = '';
