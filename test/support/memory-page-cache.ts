@@ -37,6 +37,10 @@ export class MemoryPageCache implements PageCache {
     };
   }
 
+  expect(): void {
+    // Always ready.
+  }
+
   keepsAhead(): boolean {
     return this.granules < this.capacityGranules;
   }
