@@ -37,10 +37,6 @@ export class MemoryPageCache implements PageCache {
     };
   }
 
-  expect(): void {
-    // Always ready.
-  }
-
   keepsAhead(): boolean {
     return this.granules < this.capacityGranules;
   }

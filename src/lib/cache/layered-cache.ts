@@ -7,7 +7,7 @@ import { GRANULE_BYTES, granuleCount, granuleLength, granulesOf, type GranuleSpa
 import type { VerifiedRun } from '../page/verified.ts';
 import { GranuleBits } from './granule-bits.ts';
 import type { L1 } from './l1.ts';
-import type { ExpectedRun, PageCache, Presence } from './page-cache.ts';
+import type { PageCache, Presence } from './page-cache.ts';
 import type { SegmentStore } from './segment-store.ts';
 
 export interface PageCacheLayers {
@@ -155,10 +155,6 @@ class LayeredCache implements PageCache {
     }
     // Last, because the caller gives the run back then.
     if (!onDisk) options.onWritten?.();
-  }
-
-  expect(run: ExpectedRun): void {
-    this.#l2?.expect(run);
   }
 
   keepsAhead(page: Page): boolean {

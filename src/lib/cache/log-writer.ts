@@ -4,8 +4,8 @@ import type { Clock } from '../base/clock.ts';
 import type { Cell } from '../base/metrics.ts';
 import type { Random } from '../base/random.ts';
 import type { Disk } from '../disk/disk.ts';
-import { SEGMENT_ID_BYTES, type RecordKey } from '../segment/format.ts';
-import { recordRoomBytes, SegmentWriter, type Append } from '../segment/writer.ts';
+import { SEGMENT_ID_BYTES, type NewRecord } from '../segment/format.ts';
+import { SegmentWriter } from '../segment/writer.ts';
 import type { CapacityGuard, Purpose } from './capacity.ts';
 import { DirectPace } from './direct-pace.ts';
 import type { FileKey } from './page-key.ts';
@@ -34,18 +34,6 @@ export interface LogWriterParts {
   readonly onNewSegment?: (() => void) | undefined;
 }
 
-/** What it takes to find room for a record. */
-export type RecordSize = RecordKey & { readonly payloadBytes: number };
-
-/** A record of a page of this file. */
-export interface PageAppend extends Append {
-  readonly key: FileKey;
-}
-
-interface BurstOptions {
-  readonly waitingBytes?: (() => number) | undefined;
-}
-
 interface OpenSegment {
   readonly writer: SegmentWriter;
   readonly segment: Segment;
@@ -64,28 +52,27 @@ export class LogWriter {
   }
 
   /**
-   * Appends the records, in order and in few writes, and indexes them; one call at a time. How many: all, or those that
-   * there was room for within the bounds. `waitingBytes`: they are part of a burst, which goes past the page cache; what
-   * waits behind them.
+   * Appends a record and indexes it; one call at a time. False where there is no room for it within the bounds.
    * @throws system errors of the disk; call `abandon` then
    */
-  async append(appends: readonly PageAppend[], options: BurstOptions = {}): Promise<number> {
-    let done = 0;
-    while (done < appends.length) {
-      const open = await this.#openFor(appends[done]!.record);
-      if (!open) break;
-      done += await this.#appendTo(open, appends.slice(done), options);
-    }
-    return done;
-  }
-
-  /** Makes ready for records like this one, so that the first of them need not wait. @throws system errors of the disk */
-  async begin(record: RecordSize): Promise<void> {
-    await this.#openFor(record);
+  async append(key: FileKey, record: NewRecord, payload: readonly Uint8Array[]): Promise<boolean> {
+    const open = await this.#openFor(record);
+    if (!open) return false;
+    const { writer, segment } = open;
+    const { clock, set, progress, readsOnce } = this.#parts;
+    const direct = readsOnce === true && this.#pace.allows(record.payloadBytes);
+    const beganMs = clock.monotonicMs();
+    const entry = await writer.append(record, payload, { direct });
+    this.#appendedAtMs = clock.monotonicMs();
+    if (direct) this.#pace.wrote(record.payloadBytes, this.#appendedAtMs - beganMs);
+    segment.sizeBytes = segment.scannedTo = writer.position;
+    set.indexEntry(segment, entry, key);
+    progress.value += 1;
+    return true;
   }
 
   /** The open segment if the record fits, else another one; undefined where there is no room for one. */
-  async #openFor(record: RecordSize): Promise<OpenSegment | undefined> {
+  async #openFor(record: NewRecord): Promise<OpenSegment | undefined> {
     // Somebody emptied the directory under us: what is written there now nobody would find.
     if (this.#open?.segment.gone) await this.abandon();
     const idleMs = this.#parts.clock.monotonicMs() - this.#appendedAtMs;
@@ -99,38 +86,9 @@ export class LogWriter {
       if (created === 'no-room') return undefined;
       if (created === 'withdrawn') continue;
       this.#open = created;
-      this.#appendedAtMs = this.#parts.clock.monotonicMs();
       this.#parts.onNewSegment?.();
     }
     return this.#open;
-  }
-
-  /** As many of the records as it has room for, the first in any case. */
-  async #appendTo(
-    { writer, segment }: OpenSegment,
-    appends: readonly PageAppend[],
-    { waitingBytes }: BurstOptions,
-  ): Promise<number> {
-    const { clock, set, progress, readsOnce } = this.#parts;
-    let [count, roomBytes, payloadBytes] = [0, writer.roomBytes, 0];
-    for (const { record } of appends) {
-      roomBytes -= recordRoomBytes(record, record.payloadBytes);
-      if (count > 0 && roomBytes < 0) break;
-      count += 1;
-      payloadBytes += record.payloadBytes;
-    }
-    const written = appends.slice(0, count);
-    const direct = (readsOnce === true || waitingBytes !== undefined) && this.#pace.allows(payloadBytes);
-    const beganMs = clock.monotonicMs();
-    const entries = await writer.append(written, { direct });
-    this.#appendedAtMs = clock.monotonicMs();
-    // Where no more has come meanwhile than was written, the time was that of the event loop, which is busy with what comes.
-    const keptUp = waitingBytes !== undefined && waitingBytes() <= 2 * payloadBytes;
-    if (direct && !keptUp) this.#pace.wrote(payloadBytes, this.#appendedAtMs - beganMs);
-    segment.sizeBytes = segment.scannedTo = writer.position;
-    for (const [index, entry] of entries.entries()) set.indexEntry(segment, entry, written[index]!.key);
-    progress.value += 1;
-    return count;
   }
 
   /** What the open segment still takes. */
@@ -154,7 +112,7 @@ export class LogWriter {
     await sealing;
   }
 
-  async #create(record: RecordSize): Promise<OpenSegment | 'no-room' | 'withdrawn'> {
+  async #create(record: NewRecord): Promise<OpenSegment | 'no-room' | 'withdrawn'> {
     const { disk, set, capacity, random, clock, owner, purpose } = this.#parts;
     const reservedBytes = await capacity.reserve(record, purpose);
     if (reservedBytes === undefined) return 'no-room';

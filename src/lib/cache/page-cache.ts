@@ -11,13 +11,6 @@ export interface Presence {
   readonly complete: boolean;
 }
 
-export interface ExpectedRun {
-  readonly page: Page;
-  readonly span: GranuleSpan;
-  /** Of all its granules. */
-  readonly bytes: number;
-}
-
 export interface PageCache {
   /**
    * Granules of the page that a read would probably find. Cheap; a hint, not a promise. `lasting`: only what is still
@@ -44,9 +37,6 @@ export interface PageCache {
    * returns: a read finds the run from now on, or it was declined or given up.
    */
   insert(run: VerifiedRun, options: { readonly demand: boolean; readonly onWritten?: (() => void) | undefined }): void;
-
-  /** Granules are being fetched that will be offered: the cache makes ready for them meanwhile. Returns at once. */
-  expect(run: ExpectedRun): void;
 
   /** Whether bytes of the page that nobody asked for yet would be kept until somebody does. A hint, not a promise. */
   keepsAhead(page: Page): boolean;

@@ -20,7 +20,6 @@ import type { ReadActivity } from './cleaning.ts';
 import { cutOf, cutSlab, type Cut, type PageRange } from './cuts.ts';
 import type { GranuleBits } from './granule-bits.ts';
 import type { Maintenance } from './maintenance.ts';
-import type { ExpectedRun } from './page-cache.ts';
 import { isCacheable, type FileKeys } from './page-key.ts';
 import { bitsOf, planPieces, recordsOf, type Piece } from './pieces.ts';
 import type { Retention } from './policy/retention.ts';
@@ -198,11 +197,6 @@ export class SegmentStore {
       }
     }
     return queue.offer(run, options);
-  }
-
-  /** As `PageCache.expect`. */
-  expect(run: ExpectedRun): void {
-    if (this.keepsAhead(run.page)) this.#parts.queue.expect(run);
   }
 
   /** As `PageCache.keepsAhead`, on disk. */

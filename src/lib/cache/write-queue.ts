@@ -6,14 +6,12 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { MemoryGovernor } from '../base/memory.ts';
 import type { Cell, Metrics } from '../base/metrics.ts';
-import { KIB, MIB } from '../base/units.ts';
 import { CHECK_BLOCK_BYTES, GRANULE_BYTES, granuleCount } from '../page/page.ts';
 import type { VerifiedRun } from '../page/verified.ts';
 import { recordRoomBytes } from '../segment/writer.ts';
 import type { CapacityGuard } from './capacity.ts';
-import type { LogWriter, PageAppend, RecordSize } from './log-writer.ts';
+import type { LogWriter } from './log-writer.ts';
 import { encodeItem, itemOf, PAGE_RECORD_KIND, type FileKeys } from './page-key.ts';
-import type { ExpectedRun } from './page-cache.ts';
 import { bitsOf, recordsOf } from './pieces.ts';
 import type { SegmentSet } from './segment-set.ts';
 
@@ -26,16 +24,6 @@ export const WAIT_MS = 5000;
 export const PATIENCE_MS = 30_000;
 /** Errors that do not pass by themselves: nobody waits for their end. */
 const LASTING = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'ENOENT']);
-/**
- * When so much waits that readers brought in small runs, more comes in a turn of the event loop than one run, and a write ends
- * once a turn: then what waits is written together, up to so much and a part of the memory, and past the page cache.
- */
-const BURST_BYTES_MIN = 16 * MIB;
-const BURST_BYTES_MAX = 64 * MIB;
-const BURST_MEMORY_SHARE = 1 / 8;
-/** Smaller ones cannot go past the page cache, larger ones keep up by themselves. */
-const BURST_RUN_BYTES_MIN = 256 * KIB;
-const BURST_RUN_BYTES_MAX = MIB;
 const PAUSE_MS_MIN = 500;
 const PAUSE_MS_MAX = 30_000;
 
@@ -102,16 +90,6 @@ export class WriteQueue {
     return true;
   }
 
-  /** Granules that are fetched now will be offered, and there is room for them: makes ready for them meanwhile. */
-  expect({ page, span, bytes }: ExpectedRun): void {
-    const { writer, capacity, keys } = this.#parts;
-    if (this.#working || this.#closed || this.#isPaused() || writer.openRoomBytes > 0) return;
-    const record = { group: keys.of(page).group, item: encodeItem(itemOf(page, span.first)), payloadBytes: bytes };
-    const recordBytes = recordRoomBytes(record, bytes);
-    if (recordBytes > capacity.recordBytesMax || !capacity.hasRoomFor({ recordBytes, queuedBytes: 0 })) return;
-    this.#working = this.#work(record);
-  }
-
   /** Is the cache too small for the run, however much of it is free? */
   isTooLarge(run: VerifiedRun): boolean {
     return run.bytes > this.#parts.capacity.recordBytesMax;
@@ -151,44 +129,22 @@ export class WriteQueue {
     }
   }
 
-  async #work(expected?: RecordSize): Promise<void> {
+  async #work(): Promise<void> {
     // In a later turn, so that `offer` returns before anything is done.
     await Promise.resolve();
     const done = new AbortController();
     if (!this.#failing) this.#movedAtMs = this.#parts.clock.monotonicMs();
     void this.#watch(done.signal);
-    // Whoever has something to write meets its error again.
-    if (expected) await this.#parts.writer.begin(expected).catch(() => undefined);
-    for (let batch = this.#nextBatch(); batch.length > 0; batch = this.#nextBatch()) {
+    for (let next = this.#runs.shift(); next; next = this.#runs.shift()) {
       try {
-        while (!(await this.#tryWrite(batch))) await this.#partOfPause();
+        while (!(await this.#tryWrite(next))) await this.#partOfPause();
       } finally {
-        for (const offered of batch) this.#finish(offered);
+        this.#finish(next);
         this.#stalled = false;
       }
     }
     done.abort();
     this.#working = undefined;
-  }
-
-  /** What is written next: the run that waits longest, or in a burst those after it as well, no granule twice. */
-  #nextBatch(): Offered[] {
-    const { quotaBytes, memory } = this.#parts;
-    const first = this.#runs.slice(0, 1);
-    const bytesMax = Math.min(BURST_BYTES_MAX, memory.limitBytes * BURST_MEMORY_SHARE);
-    const burst: Offered[] = [];
-    let bytes = 0;
-    // A quota is looked at between runs.
-    for (const offered of quotaBytes < Infinity ? [] : this.#runs) {
-      const { run, patient } = offered;
-      const isSmall = run.bytes >= BURST_RUN_BYTES_MIN && run.bytes <= BURST_RUN_BYTES_MAX;
-      if (patient || !isSmall || bytes + run.bytes > bytesMax || burst.some((one) => overlap(one.run, run))) break;
-      burst.push(offered);
-      bytes += run.bytes;
-    }
-    const batch = bytes >= BURST_BYTES_MIN ? burst : first;
-    this.#runs.splice(0, batch.length);
-    return batch;
   }
 
   #finish({ run, onWritten }: Offered): void {
@@ -197,12 +153,12 @@ export class WriteQueue {
     onWritten?.();
   }
 
-  /** False where the runs are to be tried again when the pause is over. */
-  async #tryWrite(batch: readonly Offered[]): Promise<boolean> {
-    const { clock, writer } = this.#parts;
+  /** False where the run is to be tried again when the pause is over. */
+  async #tryWrite({ run, patient }: Offered): Promise<boolean> {
+    const { clock, metrics, writer } = this.#parts;
     if (!this.#isPaused()) {
       try {
-        await this.#write(batch);
+        await this.#write(run);
         this.#movedAtMs = clock.monotonicMs();
         return true;
       } catch (error) {
@@ -210,13 +166,9 @@ export class WriteQueue {
         this.#failed(error);
       }
     }
-    if (batch[0]?.patient && this.#isWorthWaiting()) return false;
-    this.#declined(this.#pausedFor, batch.length);
+    if (patient && this.#isWorthWaiting()) return false;
+    metrics.add('seekfs_l2_declined_total', 1, { reason: this.#pausedFor });
     return true;
-  }
-
-  #declined(reason: string, runs: number): void {
-    this.#parts.metrics.add('seekfs_l2_declined_total', runs, { reason });
   }
 
   #isPaused(): boolean {
@@ -265,40 +217,20 @@ export class WriteQueue {
     }
   }
 
-  async #write(batch: readonly Offered[]): Promise<void> {
-    const { set, metrics, writer, log } = this.#parts;
-    const appends: PageAppend[] = [];
-    for (const { run } of batch) {
-      const missing = await this.#missingRecords(run);
-      if (missing) appends.push(...missing);
-      else this.#declined('quota', 1);
-    }
-    const batchBytes = batch.reduce((sum, { run }) => sum + this.#roomFor(run), 0);
-    const waitingBytes = batch.length > 1 ? (): number => this.#queuedBytes - batchBytes : undefined;
-    const appended = await writer.append(appends, { waitingBytes });
-    for (const { record } of appends.slice(0, appended)) {
-      metrics.add('seekfs_l2_written_bytes_total', record.payloadBytes);
-    }
-    if (appended > 0) {
-      if (this.#failing) log.log('info', `the cache in ${set.directoryPath} takes pages again`);
-      this.#failing = false;
-      this.#pauseMs = 0;
-    }
-    if (appended === appends.length) return;
-    this.#pause('room');
-    this.#declined(this.#pausedFor, appends.length - appended);
-  }
-
-  /** Of the granules of the run that are not there yet, one for each stretch of them; undefined where the quota is reached. */
-  async #missingRecords({ page, span, bytes, slabs, blockCrcs }: VerifiedRun): Promise<PageAppend[] | undefined> {
-    const { set, keys, clock } = this.#parts;
+  /** Writes the granules of the run that are not there yet, as one record for each stretch of them. */
+  async #write(run: VerifiedRun): Promise<void> {
+    const { set, keys, metrics, writer, clock, log } = this.#parts;
+    const { page, span } = run;
     const key = keys.of(page);
     const held = bitsOf(recordsOf(set.index, key, page.pageId), granuleCount(page));
-    if (!held.complete && !(await this.#fitsQuota(page.ns, bytes))) return undefined;
-    return [...held.missingRuns(span.first, span.count)].map((stretch) => {
+    if (!held.complete && !(await this.#fitsQuota(page.ns, run.bytes))) {
+      metrics.add('seekfs_l2_declined_total', 1, { reason: 'quota' });
+      return;
+    }
+    for (const stretch of held.missingRuns(span.first, span.count)) {
       const at = stretch.first - span.first;
-      const payload = slabs.slice(at, at + stretch.count).map((slab) => slab.bytes);
-      const payloadBytes = payload.reduce((sum, piece) => sum + piece.length, 0);
+      const payload = run.slabs.slice(at, at + stretch.count).map((slab) => slab.bytes);
+      const payloadBytes = payload.reduce((sum, bytes) => sum + bytes.length, 0);
       const firstBlock = at * (GRANULE_BYTES / CHECK_BLOCK_BYTES);
       const record = {
         kind: PAGE_RECORD_KIND,
@@ -306,10 +238,18 @@ export class WriteQueue {
         item: encodeItem(itemOf(page, stretch.first)),
         payloadBytes,
         writtenAtMs: clock.nowMs(),
-        blockCrcs: blockCrcs.subarray(firstBlock, firstBlock + Math.ceil(payloadBytes / CHECK_BLOCK_BYTES)),
+        blockCrcs: run.blockCrcs.subarray(firstBlock, firstBlock + Math.ceil(payloadBytes / CHECK_BLOCK_BYTES)),
       };
-      return { key, record, payload };
-    });
+      if (!(await writer.append(key, record, payload))) {
+        this.#pause('room');
+        metrics.add('seekfs_l2_declined_total', 1, { reason: this.#pausedFor });
+        return;
+      }
+      metrics.add('seekfs_l2_written_bytes_total', payloadBytes);
+      if (this.#failing) log.log('info', `the cache in ${set.directoryPath} takes pages again`);
+      this.#failing = false;
+      this.#pauseMs = 0;
+    }
   }
 
   async #fitsQuota(ns: string, bytes: number): Promise<boolean> {
@@ -340,9 +280,4 @@ export class WriteQueue {
     this.#pauseMs = Math.min(PAUSE_MS_MAX, Math.max(PAUSE_MS_MIN, this.#pauseMs * 2));
     this.#pausedUntilMs = this.#parts.clock.monotonicMs() + this.#pauseMs;
   }
-}
-
-function overlap(a: VerifiedRun, b: VerifiedRun): boolean {
-  if (a.page.pageId !== b.page.pageId || a.page.path !== b.page.path || a.page.ns !== b.page.ns) return false;
-  return a.span.first < b.span.first + b.span.count && b.span.first < a.span.first + a.span.count;
 }

@@ -296,8 +296,6 @@ export class Loader {
       }
     }
     const { lane, unclaimed } = options;
-    const [{ filePage, span, lengthBytes }] = flights as [Flight];
-    this.#deps.cache.expect({ page: filePage.page, span, bytes: lengthBytes });
     fetcher.start({ flights, lane, limits, unclaimed });
     return flights;
   }

@@ -4,7 +4,6 @@ import { MIB } from '../../../src/lib/base/units.ts';
 import type { Disk } from '../../../src/lib/disk/disk.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
-import { layoutOf } from '../../../src/lib/cache/layout.ts';
 import { PATIENCE_MS, WAIT_MS } from '../../../src/lib/cache/write-queue.ts';
 import { CrashDisk } from '../../support/crash-disk.ts';
 import { FaultDisk } from '../../support/fault-disk.ts';
@@ -100,65 +99,6 @@ describe('the write queue', () => {
     await l2.store.drain();
     expect(memory.inUseBytes).toBe(0);
     for (const page of pages) expect(await l2.get(page)).toBeDefined();
-    await l2.store.close();
-  });
-
-  /** Runs of two granules, of pages of 8 MiB, that are offered in one turn of the event loop. */
-  async function offerAtOnce(runs: number, options: { patient?: boolean } = {}) {
-    const memory = new MemoryGovernor({ limitBytes: 256 * MIB });
-    const { disk, direct } = notingDisk();
-    const l2 = await openTestStore(directory, { memory, disk, clock: manualClock(), capacityBytes: 4096 * MIB });
-    const pages = Array.from({ length: Math.ceil(runs / 32) }, (_, pageId) => testPage({ pageId, len: 8 * MIB }));
-    const offered = [];
-    for (let index = 0; index < runs; index += 1) {
-      const page = pages[Math.floor(index / 32)]!;
-      offered.push(await verifiedRun(memory, page, { first: (index % 32) * 2, count: 2 }));
-    }
-    // The first once more: what it brings is there by then.
-    offered.push(offered[0]!.retain());
-    for (const run of offered) {
-      expect(l2.store.insert(run, options)).toBe(true);
-      run.release();
-    }
-    await l2.store.drain();
-    expect(memory.inUseBytes).toBe(0);
-    expect(l2.metrics.get('seekfs_l2_written_bytes_total')).toBe(runs * 2 * GRANULE_BYTES);
-    for (const page of pages) expect(await l2.get(page)).toBeDefined();
-    const written = [...direct];
-    await l2.store.close();
-    return written;
-  }
-
-  test('writes what a burst brings together and past the page cache, no granule twice', async () => {
-    expect(await offerAtOnce(96)).toEqual([true]);
-  });
-
-  test('writes no more at once than a part of the memory', async () => {
-    expect(await offerAtOnce(192)).toEqual([true, true]);
-  });
-
-  test('writes run by run where few wait, and what nobody waits for', async () => {
-    expect(await offerAtOnce(32)).toEqual(Array.from({ length: 32 }, () => false));
-    directory = await temporaryDirectory();
-    expect(await offerAtOnce(96, { patient: true })).toEqual(Array.from({ length: 96 }, () => false));
-  });
-
-  test('has a segment for what is being fetched before it comes, and leaves none that nothing came for', async () => {
-    const page = testPage({ len: MIB });
-    const expected = { page: page.page, span: { first: 0, count: 8 }, bytes: MIB };
-    const segments = layoutOf(directory).segments;
-    const idle = await openTestStore(directory, { clock: manualClock() });
-    idle.store.expect(expected);
-    await idle.store.drain();
-    expect(await nodeDisk.list(segments)).toHaveLength(1);
-    await idle.store.close();
-    expect(await nodeDisk.list(segments)).toEqual([]);
-    const l2 = await openTestStore(directory, { clock: manualClock() });
-    l2.store.expect(expected);
-    l2.store.expect(expected);
-    await l2.put(page);
-    expect(await nodeDisk.list(segments)).toHaveLength(1);
-    expect(await l2.get(page)).toBeDefined();
     await l2.store.close();
   });
 
