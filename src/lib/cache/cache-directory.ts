@@ -1,6 +1,6 @@
 // The directory of everything that is kept on this host, as the composition root sees it: made at its first use, and
 // where there can be none, one warning and none. What is read-only or full is a directory; its parts see to that.
-import { mkdirSync, statSync } from 'node:fs';
+import { mkdirSync, statSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { reasonOf, systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -38,14 +38,19 @@ export class CacheDirectory {
   }
 }
 
+/** Below a file Node 20 throws ENOTDIR, and Node 24 finds nothing. */
+function statusOf(path: string): Stats | undefined {
+  return statSync(path, { throwIfNoEntry: false });
+}
+
 function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  return statusOf(path)?.isDirectory() ?? false;
 }
 
 /** As `makeDirectory` of the disk, at once. */
 function makeDirectoryNow(path: string): void {
   const parent = dirname(path);
-  if (parent !== path && !isDirectory(parent)) makeDirectoryNow(parent);
+  if (parent !== path && !statusOf(parent)) makeDirectoryNow(parent);
   try {
     mkdirSync(path);
   } catch (error) {
