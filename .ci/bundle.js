@@ -11,6 +11,7 @@ const made = `${dist}lean`;
 const bundle = await rolldown({
   input: `${dist}cli/start.js`,
   platform: 'node',
+  // What is imported later may lie in the file that is there already.
   checks: { ineffectiveDynamicImport: false },
   // Packages stay packages, and oclif's commands must meet the same instances of the modules that they share with oclif.js.
   external: /^[^./]/,

@@ -5,6 +5,7 @@ import { SeekfsError } from './base/errors.ts';
 import { silentLogger, type Logger } from './base/log.ts';
 import { MemoryGovernor, SLAB_BYTES, type Slab } from './base/memory.ts';
 import { Metrics } from './base/metrics.ts';
+import { copyShared } from './base/page-aligned.ts';
 import { MIB } from './base/units.ts';
 import { SeekfsClient, type ClientManifest } from './client.ts';
 import type { Config } from './config/config.ts';
@@ -103,7 +104,7 @@ async function* toSlabs(
     for (let off = 0; off < chunk.length; off += SLAB_BYTES) {
       const part = chunk.subarray(off, off + SLAB_BYTES);
       const [slab] = (await memory.acquire([part.length], { lane: 'demand', signal }))!;
-      part.copy(slab!.bytes);
+      copyShared(slab!.bytes, 0, part);
       yield slab!;
     }
   }

@@ -2,7 +2,7 @@
 // footer. Used by whoever owns a log (the cache's write queue); knows nothing of pages, capacity or other segments.
 import { join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
-import { ALIGNMENT_BYTES, pageAlignedMemory } from '../base/page-aligned.ts';
+import { ALIGNMENT_BYTES, copyShared, pageAlignedMemory } from '../base/page-aligned.ts';
 import { KIB } from '../base/units.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import {
@@ -128,7 +128,7 @@ export class SegmentWriter {
 
   #pageAligned(head: Buffer): Buffer {
     if (!this.#head || this.#head.length < head.length) this.#head = pageAlignedMemory(head.length);
-    head.copy(this.#head);
+    copyShared(this.#head, 0, head);
     return this.#head.subarray(0, head.length);
   }
 

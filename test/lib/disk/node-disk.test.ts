@@ -27,6 +27,19 @@ async function takesDirect(path: string): Promise<boolean> {
   return handle !== undefined;
 }
 
+/** Runs `write` with the next vectored write of any handle of this process failing so. */
+async function failingOnce(code: string, path: string, write: (failed: Error) => Promise<void>): Promise<void> {
+  const probe = await fs.open(path, 'r');
+  const failed = Object.assign(new Error(`${code}: writev`), { code });
+  const writev = vi.spyOn(Object.getPrototypeOf(probe) as typeof probe, 'writev').mockRejectedValueOnce(failed);
+  try {
+    await write(failed);
+  } finally {
+    writev.mockRestore();
+    await probe.close();
+  }
+}
+
 const onLinux = process.platform === 'linux' ? test : test.skip;
 
 onLinux('a file gets a second descriptor for what goes past the page cache, with the first such write', async () => {
@@ -47,31 +60,19 @@ onLinux('a file gets a second descriptor for what goes past the page cache, with
 onLinux('another error of such a write is the error of the write', async () => {
   const path = join(await temporaryDirectory(), 'a');
   const file = await nodeDisk.open(path, 'create');
-  const probe = await fs.open(path, 'r');
-  const failed = Object.assign(new Error('EIO: i/o error, writev'), { code: 'EIO' });
-  const writev = vi.spyOn(Object.getPrototypeOf(probe) as typeof probe, 'writev').mockRejectedValueOnce(failed);
-  try {
+  await failingOnce('EIO', path, async (failed) => {
     await expect(file.write([memory], 0, { direct: true })).rejects.toBe(failed);
-  } finally {
-    writev.mockRestore();
-    await probe.close();
-    await file.close();
-  }
+  });
+  await file.close();
 });
 
 onLinux('what the file system does not take so is written the other way, and then always', async () => {
   const path = join(await temporaryDirectory(), 'a');
   const file = await nodeDisk.open(path, 'create');
-  const probe = await fs.open(path, 'r');
-  const refused = Object.assign(new Error('EINVAL: invalid argument, writev'), { code: 'EINVAL' });
-  const writev = vi.spyOn(Object.getPrototypeOf(probe) as typeof probe, 'writev').mockRejectedValueOnce(refused);
-  try {
+  await failingOnce('EINVAL', path, async () => {
     await file.write([memory], 0, { direct: true });
     await file.write([memory], 64 * KIB, { direct: true });
-  } finally {
-    writev.mockRestore();
-    await probe.close();
-  }
+  });
   expect(flagsOf(path).filter((flags) => flags & constants.O_DIRECT)).toEqual([]);
   const back = Buffer.alloc(128 * KIB);
   expect(await file.read([back], 0)).toBe(back.length);
