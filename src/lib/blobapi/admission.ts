@@ -46,6 +46,11 @@ export class Admission {
     return this.#total;
   }
 
+  /** Clients that are remembered, those without a request among them. */
+  get clients(): number {
+    return this.#active.size;
+  }
+
   /**
    * Counts the request in; `leave` with the same client counts it out, also after a refusal.
    * @throws overloaded
