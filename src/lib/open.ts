@@ -16,6 +16,7 @@ import { ReaderRegistry } from './cache/reader-registry.ts';
 import type { SegmentStore } from './cache/segment-store.ts';
 import type { Config } from './config/config.ts';
 import { nodeDisk } from './disk/node-disk.ts';
+import { prefault } from './disk/prefault.ts';
 import { pinVersion } from './manifest/pinned.ts';
 import type { PublishDeps } from './manifest/publisher.ts';
 import type { PinnedVersion, VersionSelector } from './manifest/types.ts';
@@ -76,7 +77,7 @@ class WiredSeekfs implements Seekfs {
   constructor(config: Config, log: Logger) {
     this.config = config;
     this.log = log;
-    this.memory = new MemoryGovernor({ limitBytes: config.memoryBytesMax });
+    this.memory = new MemoryGovernor({ limitBytes: config.memoryBytesMax, prefault });
     this.store = openObjectStore(config.store, { metrics: this.metrics });
     const directory = new CacheDirectory(config.cache.path, log);
     this.#directory = directory;

@@ -3,8 +3,8 @@
 // garbage collector. Demand waits in order; speculation is refused while anything waits or little is left.
 import { abortError } from './errors.ts';
 import { onAbort } from './on-abort.ts';
-import { pageAlignedMemory } from './page-aligned.ts';
 import { Semaphore } from './semaphore.ts';
+import { SlabArenas, type Prefault } from './slab-arenas.ts';
 import { KIB } from './units.ts';
 
 export const SLAB_BYTES = 128 * KIB;
@@ -24,36 +24,6 @@ export interface Slab {
 const TICKET_SHARE = 0.75;
 
 export type Lane = 'demand' | 'speculation';
-
-const FIRST_ARENA_SLABS = 16;
-/** Each piece of memory for slabs is so many times as large as all before it, up to a bound. */
-const ARENA_GROWTH = 7;
-const ARENA_SLABS_MAX = 4096;
-
-/** Memory for slabs, taken in few pieces that grow. What no slab has used yet is not resident. */
-class SlabArenas {
-  readonly #slabsMax: number;
-  #slabs = 0;
-  #arena: Buffer = Buffer.alloc(0);
-  #usedBytes = 0;
-
-  /** @param slabsMax that will ever be taken */
-  constructor(slabsMax: number) {
-    this.#slabsMax = slabsMax;
-  }
-
-  take(): Buffer {
-    if (this.#usedBytes === this.#arena.length) {
-      const grown = Math.max(FIRST_ARENA_SLABS, Math.min(this.#slabs * ARENA_GROWTH, ARENA_SLABS_MAX));
-      const slabs = Math.max(1, Math.min(grown, this.#slabsMax - this.#slabs));
-      this.#arena = pageAlignedMemory(slabs * SLAB_BYTES);
-      this.#usedBytes = 0;
-      this.#slabs += slabs;
-    }
-    this.#usedBytes += SLAB_BYTES;
-    return this.#arena.subarray(this.#usedBytes - SLAB_BYTES, this.#usedBytes);
-  }
-}
 
 interface Waiter {
   readonly count: number;
@@ -121,10 +91,12 @@ export class MemoryGovernor {
   #inUse = 0;
   #waking = false;
 
-  constructor(options: { limitBytes: number }) {
+  /** @param options.prefault for memory that is new to slabs, where much is used at once */
+  constructor(options: { limitBytes: number; prefault?: Prefault | undefined }) {
     this.limitBytes = Math.max(SLAB_BYTES, Math.floor(options.limitBytes / SLAB_BYTES) * SLAB_BYTES);
-    this.#arenas = new SlabArenas(this.limitBytes / SLAB_BYTES);
-    this.tickets = new Semaphore(Math.max(1, Math.floor((this.limitBytes / SLAB_BYTES) * TICKET_SHARE)));
+    const slabsMax = this.limitBytes / SLAB_BYTES;
+    this.#arenas = new SlabArenas({ slabBytes: SLAB_BYTES, slabsMax, prefault: options.prefault });
+    this.tickets = new Semaphore(Math.max(1, Math.floor(slabsMax * TICKET_SHARE)));
   }
 
   get inUseBytes(): number {
