@@ -105,11 +105,43 @@ export class GetGate {
    * Resolves when the GET may be sent.
    * @throws store_throttled after the deadline or at the day's ceiling; interrupted
    */
-  async admit(request: AdmitRequest): Promise<GetIsOver> {
-    const { signal } = request;
-    if (signal?.aborted) throw abortError(signal);
-    await this.#turn(request);
-    return this.#end(request.bytes ?? 0);
+  admit(request: AdmitRequest): Promise<GetIsOver> {
+    const { signal, promotion, bytes = 0 } = request;
+    if (signal?.aborted) return Promise.reject(abortError(signal));
+    let lane: Lane = promotion?.aborted ? 'demand' : request.lane;
+    const admitted = new Promise<GetIsOver>((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiting[lane].delete(waiter);
+        signal?.removeEventListener('abort', cancel);
+        promotion?.removeEventListener('abort', onPromotion);
+        this.#show();
+      };
+      const waiter: Waiter = {
+        sinceMs: this.#clock.monotonicMs(),
+        bytes,
+        grant: () => {
+          leave();
+          resolve(this.#end(bytes));
+        },
+        refuse: (error) => {
+          leave();
+          reject(error);
+        },
+      };
+      const cancel = (): void => waiter.refuse(abortError(signal!));
+      const onPromotion = (): void => {
+        this.#waiting[lane].delete(waiter);
+        lane = 'demand';
+        waiter.sinceMs = this.#clock.monotonicMs();
+        this.#waiting[lane].add(waiter);
+        this.#pump();
+      };
+      if (signal) onAbort(signal, cancel);
+      if (promotion && lane === 'speculation') onAbort(promotion, onPromotion);
+      this.#waiting[lane].add(waiter);
+    });
+    this.#pump();
+    return admitted;
   }
 
   /** As `admit` for a GET that is not needed: undefined where it would wait, or while the store wants fewer GETs. */
@@ -158,44 +190,6 @@ export class GetGate {
     this.#timer.abort();
     const error = new SeekfsError('interrupted', 'the store was closed while a GET waited for its turn');
     for (const waiter of [...this.#waiting.demand, ...this.#waiting.speculation]) waiter.refuse(error);
-  }
-
-  async #turn(request: AdmitRequest): Promise<void> {
-    const { signal, promotion } = request;
-    let lane: Lane = promotion?.aborted ? 'demand' : request.lane;
-    const granted = new Promise<void>((resolve, reject) => {
-      const leave = (): void => {
-        this.#waiting[lane].delete(waiter);
-        signal?.removeEventListener('abort', cancel);
-        promotion?.removeEventListener('abort', onPromotion);
-        this.#show();
-      };
-      const waiter: Waiter = {
-        sinceMs: this.#clock.monotonicMs(),
-        bytes: request.bytes ?? 0,
-        grant: () => {
-          leave();
-          resolve();
-        },
-        refuse: (error) => {
-          leave();
-          reject(error);
-        },
-      };
-      const cancel = (): void => waiter.refuse(abortError(signal!));
-      const onPromotion = (): void => {
-        this.#waiting[lane].delete(waiter);
-        lane = 'demand';
-        waiter.sinceMs = this.#clock.monotonicMs();
-        this.#waiting[lane].add(waiter);
-        this.#pump();
-      };
-      if (signal) onAbort(signal, cancel);
-      if (promotion && lane === 'speculation') onAbort(promotion, onPromotion);
-      this.#waiting[lane].add(waiter);
-    });
-    this.#pump();
-    await granted;
   }
 
   #pump(): void {

@@ -78,6 +78,7 @@ export class AnswerParser {
         this.#pending = Buffer.from(rest);
         return 0;
       }
+      if (used === rest.length) return 0;
       rest = rest.subarray(used);
     }
     return rest.length;
@@ -120,16 +121,16 @@ export class AnswerParser {
     if (length > HEAD_BYTES_MAX || (length < 0 && bytes.length > HEAD_BYTES_MAX)) throw malformed('too long a head');
     if (length < 0) return 0;
     const [first, ...lines] = bytes.toString('latin1', 0, length).split('\r\n');
-    const [, minor, digits] = STATUS_LINE.exec(first!) ?? [];
-    if (digits === undefined) throw malformed('no status line');
-    const status = Number(digits);
+    const line = STATUS_LINE.exec(first!);
+    if (!line) throw malformed('no status line');
+    const minor = line[1];
+    const status = Number(line[2]);
     if (status < 100 || status === 101) throw malformed(`status ${status}`);
     const fields = parseFields(lines);
     if (status < 200) return length + 4;
-    const options = (fields['connection'] ?? '').toLowerCase().split(/[\t ]*,[\t ]*/);
-    const isKept = minor === '1' ? !options.includes('close') : options.includes('keep-alive');
     this.#state = this.#bodyOf(status, fields);
-    this.#sink.onHead({ status, fields, persistent: isKept && this.#state !== 'until end' });
+    const persistent = isKept(minor === '1', fields['connection']) && this.#state !== 'until end';
+    this.#sink.onHead({ status, fields, persistent });
     if (this.#state === 'counted' && this.#left === 0) this.#state = 'over';
     return length + 4;
   }
@@ -171,15 +172,22 @@ export class AnswerParser {
   }
 }
 
+/** RFC 9112 §9.3. */
+function isKept(isCurrent: boolean, connection: string | undefined): boolean {
+  if (connection === undefined) return isCurrent;
+  const options = connection.toLowerCase().split(/[\t ]*,[\t ]*/);
+  return isCurrent ? !options.includes('close') : options.includes('keep-alive');
+}
+
 function parseFields(lines: readonly string[]): HttpFields {
-  const fields = new Map<string, string>();
+  // A name may be "__proto__".
+  const fields = Object.create(null) as Record<string, string>;
   for (const line of lines) {
-    const [, name, value] = FIELD.exec(line) ?? [];
-    if (name === undefined) throw malformed('a line that is no field');
-    const key = name.toLowerCase();
-    const before = fields.get(key);
-    const trimmed = value!.trimEnd();
-    fields.set(key, before === undefined ? trimmed : `${before}, ${trimmed}`);
+    const field = FIELD.exec(line);
+    if (!field) throw malformed('a line that is no field');
+    const name = field[1]!.toLowerCase();
+    const value = field[2]!.trimEnd();
+    fields[name] = name in fields ? `${fields[name]}, ${value}` : value;
   }
-  return Object.fromEntries(fields);
+  return fields;
 }

@@ -3,7 +3,7 @@
 // does besides takes as long again.) One origin; no bodies of requests, no redirects, no TLS, no proxies: those are undici's.
 import { connect, type Socket } from 'node:net';
 import { KIB } from '../base/units.ts';
-import { AnswerParser, HttpError, type AnswerHead } from './http-answer.ts';
+import { AnswerParser, HttpError, type AnswerHead, type AnswerSink } from './http-answer.ts';
 import type { S3Timeouts } from './s3-options.ts';
 
 const BUFFER_BYTES = 256 * KIB;
@@ -68,7 +68,7 @@ export class PlainHttp implements GetDispatcher {
   }
 
   dispatch(request: GetRequest, handler: GetHandler): void {
-    const exchange: Exchange = new Exchange(request, handler, () => this.#waiting.delete(exchange));
+    const exchange = new Exchange(request, handler, this.#waiting);
     handler.onRequestStart(exchange, {});
     if (this.#destroyed) exchange.fail(closed());
     else if (!isSendable(request)) exchange.fail(new HttpError('ERR_HTTP_REQUEST', 'a field that cannot be sent'));
@@ -128,15 +128,15 @@ function closed(): HttpError {
 class Exchange implements GetControl {
   readonly request: GetRequest;
   readonly #handler: GetHandler;
-  /** While no connection has it: how to leave. */
-  readonly #leave: () => void;
+  /** It is one of them while no connection has it. */
+  readonly #waiting: Set<Exchange>;
   connection: Connection | undefined;
   over = false;
 
-  constructor(request: GetRequest, handler: GetHandler, leave: () => void) {
+  constructor(request: GetRequest, handler: GetHandler, waiting: Set<Exchange>) {
     this.request = request;
     this.#handler = handler;
-    this.#leave = leave;
+    this.#waiting = waiting;
   }
 
   pause(): void {
@@ -168,7 +168,7 @@ class Exchange implements GetControl {
   fail(error: Error): void {
     if (this.over) return;
     this.over = true;
-    this.#leave();
+    this.#waiting.delete(this);
     this.connection?.destroy(error);
     this.#handler.onResponseError(this, error);
   }
@@ -181,7 +181,7 @@ interface ConnectionOptions extends S3Timeouts {
 }
 
 /** One socket; one request at a time. */
-class Connection {
+class Connection implements AnswerSink {
   readonly #socket: Socket;
   readonly #host: string;
   readonly #options: ConnectionOptions;
@@ -224,20 +224,14 @@ class Connection {
     const { path, method, headers, reset } = exchange.request;
     exchange.connection = this;
     this.#exchange = exchange;
-    this.#parser = new AnswerParser(method, {
-      onHead: (head) => {
-        if (!exchange.over) this.#onHead(exchange, head);
-      },
-      onData: (chunk) => {
-        if (!exchange.over) exchange.data(chunk);
-      },
-    });
-    const fields = { host: this.#host, connection: reset ? 'close' : 'keep-alive', ...headers };
-    const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+    this.#parser = new AnswerParser(method, this);
+    const connection = reset ? 'close' : 'keep-alive';
+    let text = `${method} ${path} HTTP/1.1\r\nhost: ${this.#host}\r\nconnection: ${connection}\r\n`;
+    for (const [name, value] of Object.entries(headers)) text += `${name}: ${value}\r\n`;
     this.#socket.setTimeout(0);
     this.#socket.ref();
     // Before there is a connection it waits in the socket.
-    this.#socket.write(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1');
+    this.#socket.write(`${text}\r\n`, 'latin1');
     if (!this.#socket.connecting) this.#expectHead();
   }
 
@@ -280,13 +274,19 @@ class Connection {
     }
   }
 
-  #onHead(exchange: Exchange, head: AnswerHead): void {
+  onHead(head: AnswerHead): void {
+    const exchange = this.#exchange!;
+    if (exchange.over) return;
     clearTimeout(this.#deadline);
     this.#socket.setTimeout(this.#options.stallMs);
     this.#persistent = head.persistent && !exchange.request.reset;
     const hintS = /timeout=(\d{1,6})/i.exec(head.fields['keep-alive'] ?? '')?.[1];
     if (hintS !== undefined) this.#idleMs = Math.min(IDLE_MS_MAX, Number(hintS) * 1000 - IDLE_MARGIN_MS);
     exchange.start(head);
+  }
+
+  onData(chunk: Buffer): void {
+    if (!this.#exchange!.over) this.#exchange!.data(chunk);
   }
 
   #onEnd(): void {

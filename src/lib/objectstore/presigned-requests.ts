@@ -71,12 +71,18 @@ export class PresignedRequests {
     this.#clock = clock;
   }
 
-  async sign(method: 'GET' | 'HEAD', key: string): Promise<SignedRequest> {
-    const name = `${method} ${key}`;
-    const kept = this.#kept.get(name);
+  /** Undefined where it has to be signed first. */
+  kept(method: 'GET' | 'HEAD', key: string): SignedRequest | undefined {
+    const kept = this.#kept.get(`${method} ${key}`);
     const isValid =
       kept && this.#clock.monotonicMs() < kept.validUntilMs && this.#clock.nowMs() < kept.validUntilTimeMs;
-    if (isValid) return kept;
+    return isValid ? kept : undefined;
+  }
+
+  async sign(method: 'GET' | 'HEAD', key: string): Promise<SignedRequest> {
+    const kept = this.kept(method, key);
+    if (kept) return kept;
+    const name = `${method} ${key}`;
     const signed = await this.#sign(method, key);
     this.#kept.delete(name);
     for (const oldest of this.#kept.keys()) {

@@ -77,12 +77,8 @@ export class UndiciGetHandler implements GetHandler {
     if (this.#failure) return;
     this.#failure = { thrown };
     this.#controller?.abort(thrown instanceof Error ? thrown : new Error('the sink failed'));
-    this.#settle(() => this.#reject(thrown));
-  }
-
-  #settle(conclude: () => void): void {
     this.#get.signal?.removeEventListener('abort', this.#onAbort);
-    conclude();
+    this.#reject(thrown);
   }
 
   onRequestStart(controller: GetControl): void {
@@ -150,10 +146,8 @@ export class UndiciGetHandler implements GetHandler {
       this.#fail(this.#refusalError(this.#refusal));
       return;
     }
-    void (async () => {
-      await this.#writing;
-      this.#conclude();
-    })();
+    if (this.#writing) void this.#writing.then(() => this.#conclude());
+    else this.#conclude();
   }
 
   onResponseError(_: GetControl, error: Error): void {
@@ -169,7 +163,8 @@ export class UndiciGetHandler implements GetHandler {
       this.#fail(error);
       return;
     }
-    this.#settle(() => this.#resolve(this.#head!));
+    this.#get.signal?.removeEventListener('abort', this.#onAbort);
+    this.#resolve(this.#head!);
   }
 
   #refusalError(refusal: { status: number; headers: ResponseFields; chunks: Buffer[] }): SeekfsError {

@@ -1,7 +1,7 @@
 // The `undici` engine (alias `crt`), for throughput: GETs and head requests are presigned, reused while they are valid,
 // and sent over undici's pools, or by our own client over plain HTTP, with nothing between the parser and the sink. Everything
 // that writes or lists is left to the `sdk` engine. One call here is one attempt, as there.
-import { rangeEnd } from '../base/byte-range.ts';
+import { rangeEnd, type ByteRange } from '../base/byte-range.ts';
 import type { Clock } from '../base/clock.ts';
 import { SeekfsError, throwIfAborted } from '../base/errors.ts';
 import { ForwardingObjectStore } from './forwarding.ts';
@@ -15,7 +15,7 @@ import type {
   WholeObject,
 } from './object-store.ts';
 import type { GetDispatcher } from './plain-http.ts';
-import { PresignedRequests, type SignedRequest } from './presigned-requests.ts';
+import { PresignedRequests } from './presigned-requests.ts';
 import type { RequestCounter } from './request-counter.ts';
 import type { S3Context } from './s3-errors.ts';
 import { endpointName, proxyName, type S3Options } from './s3-options.ts';
@@ -34,15 +34,27 @@ export interface UndiciStoreOptions {
   readonly sdk: ObjectStore;
 }
 
+/** What a request says beside its key. */
+interface Sending {
+  readonly range?: ByteRange;
+  readonly ifMatch?: string | undefined;
+  /** The connection ends with the answer. */
+  readonly reset?: boolean;
+}
+
 export class UndiciObjectStore extends ForwardingObjectStore {
   readonly #s3: S3Options;
+  /** For messages. */
+  readonly #store: Pick<S3Context, 'bucket' | 'endpoint' | 'proxy'>;
   readonly #counter: RequestCounter;
   readonly #signed: PresignedRequests;
-  #dispatcher: Promise<GetDispatcher> | undefined;
+  #loading: Promise<GetDispatcher> | undefined;
+  #dispatcher: GetDispatcher | undefined;
 
   constructor(options: UndiciStoreOptions) {
     super(options.sdk);
     this.#s3 = options.s3;
+    this.#store = { bucket: this.#s3.bucket, endpoint: endpointName(this.#s3), proxy: proxyName(this.#s3) };
     this.#counter = options.counter;
     this.#signed = new PresignedRequests(options.s3, options.clock);
   }
@@ -56,17 +68,10 @@ export class UndiciObjectStore extends ForwardingObjectStore {
     });
   }
 
-  override async getRange(request: GetRangeRequest, sink: RangeSink): Promise<ObjectHead> {
+  override getRange(request: GetRangeRequest, sink: RangeSink): Promise<ObjectHead> {
     const { key, range, ifMatch, purpose } = request;
-    checkKey(key);
-    checkRange(key, range);
-    const condition = ifMatch === undefined ? {} : ({ condition: { kind: 'read', etag: ifMatch } } as const);
-    const context = { ...this.#context('get', key), ...condition };
-    const headers = {
-      range: `bytes=${range.off}-${rangeEnd(range) - 1}`,
-      ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
-    };
-    return this.#send('GET', request, context, { headers }, () => this.#counter.get(purpose), {
+    const context = this.#context('get', key, ifMatch);
+    return this.#send('GET', request, context, request, () => this.#counter.get(purpose), {
       accept: (response) => {
         const head = checkRangeAnswer(response, request, context);
         request.onHead?.(head);
@@ -109,37 +114,48 @@ export class UndiciObjectStore extends ForwardingObjectStore {
   }
 
   override async close(): Promise<void> {
-    const dispatcher = await this.#dispatcher?.catch(() => undefined);
+    const dispatcher = await this.#loading?.catch(() => undefined);
     await Promise.all([dispatcher?.destroy(), this.#signed.close(), this.inner.close()]);
   }
 
-  #context(doing: string, key: string): S3Context {
-    return { doing, key, bucket: this.#s3.bucket, endpoint: endpointName(this.#s3), proxy: proxyName(this.#s3) };
+  #load(): Promise<GetDispatcher> {
+    this.#loading ??= createGetDispatcher(this.#s3).then(
+      (dispatcher) => (this.#dispatcher = dispatcher),
+      (error: unknown) => {
+        this.#loading = undefined;
+        throw error;
+      },
+    );
+    return this.#loading;
+  }
+
+  #context(doing: string, key: string, ifMatch?: string): S3Context {
+    const condition = ifMatch === undefined ? undefined : ({ kind: 'read', etag: ifMatch } as const);
+    return { doing, key, ...this.#store, condition };
   }
 
   async #send(
     method: 'GET' | 'HEAD',
     request: { readonly key: string; readonly signal?: AbortSignal | undefined },
     context: S3Context,
-    sending: { readonly headers?: Readonly<Record<string, string>>; readonly reset?: boolean },
+    { range, ifMatch, reset }: Sending,
     count: () => void,
     answer: Pick<UndiciGet, 'accept' | 'write'>,
   ): Promise<ObjectHead> {
     const { key, signal } = request;
     checkKey(key);
+    if (range) checkRange(key, range);
     throwIfAborted(signal);
-    let signed: SignedRequest;
-    let dispatcher: GetDispatcher;
-    try {
-      [signed, dispatcher] = await Promise.all([
-        this.#signed.sign(method, key),
-        (this.#dispatcher ??= createGetDispatcher(this.#s3)),
-      ]);
-    } catch (error) {
-      this.#dispatcher = undefined;
-      throw sdkError(error, context, signal);
+    let signed = this.#signed.kept(method, key);
+    let dispatcher = this.#dispatcher;
+    if (!signed || !dispatcher) {
+      try {
+        [signed, dispatcher] = await Promise.all([this.#signed.sign(method, key), this.#load()]);
+      } catch (error) {
+        throw sdkError(error, context, signal);
+      }
+      throwIfAborted(signal);
     }
-    throwIfAborted(signal);
     const onRefusal: UndiciGet['onRefusal'] = (error, { code, storeTimeMs }) => {
       if (error.code !== 'access_denied') return error;
       const expired = code === 'ExpiredToken' || code === 'TokenRefreshRequired';
@@ -149,9 +165,13 @@ export class UndiciObjectStore extends ForwardingObjectStore {
     const handler = new UndiciGetHandler({ ...answer, context, signal, onRefusal });
     count();
     const { origin, path } = signed;
+    const headers: Record<string, string> = {};
+    if (range) headers['range'] = `bytes=${range.off}-${rangeEnd(range) - 1}`;
+    if (ifMatch !== undefined) headers['if-match'] = ifMatch;
     // Nothing may encode the body on its way: the ranges are those of the stored bytes.
-    const headers = { ...sending.headers, 'accept-encoding': 'identity' };
-    dispatcher.dispatch({ ...sending, origin, path, method, headers }, handler);
+    headers['accept-encoding'] = 'identity';
+    // To undici even `false` means something: to keep a connection that has answered a head request.
+    dispatcher.dispatch({ origin, path, method, headers, ...(reset && { reset }) }, handler);
     return handler.done;
   }
 }

@@ -58,6 +58,11 @@ const RIGHT: readonly {
     fields: { etag: '"a: b"', 'x-empty': '', 'x-two': '1, 2', 'content-length': '0' },
   },
   {
+    name: 'fields named as what every object has',
+    text: 'HTTP/1.1 200 OK\r\n__proto__: 1\r\n__proto__: 2\r\nconstructor: 3\r\ncontent-length: 0\r\n\r\n',
+    fields: JSON.parse('{ "__proto__": "1, 2", "constructor": "3", "content-length": "0" }') as object,
+  },
+  {
     name: 'interim answers',
     text: 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok',
     body: 'ok',
