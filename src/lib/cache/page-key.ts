@@ -6,7 +6,8 @@ import { granuleCount, GRANULE_BYTES, type Page } from '../page/page.ts';
 export const PAGE_RECORD_KIND = 1;
 /** Index entries count granules in 16 bits: pages past 8 GiB are not cached. */
 const GRANULES_MAX = 0xffff;
-const ITEM_BYTES = 25;
+/** Of an encoded item. */
+export const ITEM_BYTES = 25;
 
 export interface FileName {
   readonly ns: string;

@@ -185,11 +185,11 @@ export class SegmentStore {
    * `onWritten`, whether it was written or given up.
    */
   insert(run: VerifiedRun, options?: OfferOptions): boolean {
-    const { retention, queue, set, metrics, quotaBytes } = this.#parts;
+    const { retention, queue, set, keys, metrics, quotaBytes } = this.#parts;
     const { page } = run;
     if (!isCacheable(page)) return false;
     // A page that is there in part was admitted before; one that is too large for the cache is none of the policy's.
-    if (this.#records(page).length === 0 && !queue.isTooLarge(run)) {
+    if (set.index.find(keys.of(page), page.pageId) < 0 && !queue.isTooLarge(run)) {
       const full = !queue.hasRoomFor(run) || set.namespaceBytes(page.ns) + page.len > quotaBytes;
       if (retention.admit(page, { full, residentPages: set.index.count }) === 'decline') {
         metrics.add('seekfs_l2_declined_total', 1, { reason: 'policy' });

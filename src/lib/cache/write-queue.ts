@@ -11,7 +11,7 @@ import type { VerifiedRun } from '../page/verified.ts';
 import { recordRoomBytes } from '../segment/writer.ts';
 import type { CapacityGuard } from './capacity.ts';
 import type { LogWriter } from './log-writer.ts';
-import { encodeItem, itemOf, PAGE_RECORD_KIND, type FileKeys } from './page-key.ts';
+import { encodeItem, ITEM_BYTES, itemOf, PAGE_RECORD_KIND, type FileKeys } from './page-key.ts';
 import { bitsOf, recordsOf } from './pieces.ts';
 import type { SegmentSet } from './segment-set.ts';
 
@@ -52,6 +52,7 @@ export interface OfferOptions {
 
 interface Offered extends OfferOptions {
   readonly run: VerifiedRun;
+  readonly roomBytes: number;
 }
 
 export class WriteQueue {
@@ -84,8 +85,9 @@ export class WriteQueue {
       metrics.add('seekfs_l2_declined_total', 1, { reason });
       return false;
     }
-    this.#runs.push({ run: run.retain(), ...options });
-    this.#queuedBytes += this.#roomFor(run);
+    const roomBytes = this.#roomFor(run);
+    this.#runs.push({ run: run.retain(), roomBytes, patient: options.patient, onWritten: options.onWritten });
+    this.#queuedBytes += roomBytes;
     this.#working ??= this.#work();
     return true;
   }
@@ -103,9 +105,9 @@ export class WriteQueue {
     return queuedBytes + recordBytes <= writer.openRoomBytes || capacity.hasRoomFor({ recordBytes, queuedBytes });
   }
 
-  #roomFor({ page, span, bytes }: VerifiedRun): number {
+  #roomFor({ page, bytes }: VerifiedRun): number {
     const { group } = this.#parts.keys.of(page);
-    return recordRoomBytes({ group, item: encodeItem(itemOf(page, span.first)) }, bytes);
+    return recordRoomBytes({ group, item: { length: ITEM_BYTES } }, bytes);
   }
 
   /** Resolves when what was offered so far is written, or was given up. */
@@ -147,8 +149,8 @@ export class WriteQueue {
     this.#working = undefined;
   }
 
-  #finish({ run, onWritten }: Offered): void {
-    this.#queuedBytes -= this.#roomFor(run);
+  #finish({ run, roomBytes, onWritten }: Offered): void {
+    this.#queuedBytes -= roomBytes;
     run.release();
     onWritten?.();
   }

@@ -67,6 +67,12 @@ export interface RecordKey {
   readonly item: Buffer;
 }
 
+/** Of a key that need not be there yet. */
+export interface RecordKeyLengths {
+  readonly group: { readonly length: number };
+  readonly item: { readonly length: number };
+}
+
 export interface RecordHead extends RecordKey {
   readonly segmentId: Buffer;
   readonly kind: number;
@@ -93,7 +99,7 @@ function blocksOf(payloadBytes: number): number {
   return Math.ceil(payloadBytes / BLOCK_BYTES);
 }
 
-export function headBytesOf(key: RecordKey, payloadBytes: number): number {
+export function headBytesOf(key: RecordKeyLengths, payloadBytes: number): number {
   return RECORD_HEADER_BYTES + key.group.length + key.item.length + 4 * blocksOf(payloadBytes);
 }
 

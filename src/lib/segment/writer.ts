@@ -15,6 +15,7 @@ import {
   type NewRecord,
   type RecordEntry,
   type RecordKey,
+  type RecordKeyLengths,
 } from './format.ts';
 import { FooterWriter } from './footer-writer.ts';
 import { formatSegmentName } from './names.ts';
@@ -181,7 +182,7 @@ export class SegmentWriter {
 }
 
 /** What a record takes of a segment's room, at most. */
-export function recordRoomBytes(key: RecordKey, payloadBytes: number): number {
+export function recordRoomBytes(key: RecordKeyLengths, payloadBytes: number): number {
   const paddingMax = payloadBytes < ALIGNED_PAYLOAD_BYTES_MIN ? 0 : PADDING_BYTES_MAX;
   return headBytesOf(key, payloadBytes) + paddingMax + payloadBytes + footerBytesOf(key);
 }
@@ -193,6 +194,6 @@ function paddingBytesOf(headEnd: number, payloadBytes: number): number {
 }
 
 /** At most: the two bytes are the length of a group that is not there yet. */
-function footerBytesOf(key: RecordKey): number {
+function footerBytesOf(key: RecordKeyLengths): number {
   return FOOTER_ENTRY_BYTES + 2 + key.group.length + key.item.length;
 }
