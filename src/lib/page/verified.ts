@@ -7,6 +7,18 @@ import { blockCount, CHECK_BLOCK_BYTES, granuleLength, type GranuleSpan, type Pa
 
 const KEY = Symbol('verified');
 
+function blocksOf(slabs: readonly Slab[]): number {
+  let blocks = 0;
+  for (const slab of slabs) blocks += blockCount(slab.bytes.length);
+  return blocks;
+}
+
+function bytesOf(slabs: readonly Slab[]): number {
+  let bytes = 0;
+  for (const slab of slabs) bytes += slab.bytes.length;
+  return bytes;
+}
+
 /**
  * A run of granules of one page whose bytes were checked against the manifest. It holds one reference of each slab;
  * `release` gives them back, and a cache that keeps one retains it for itself.
@@ -18,6 +30,7 @@ export class VerifiedRun {
   readonly slabs: readonly Slab[];
   /** CRC32C of each check block of the run, in order. */
   readonly blockCrcs: Uint32Array;
+  readonly bytes: number;
 
   /** @internal */
   constructor(
@@ -29,10 +42,7 @@ export class VerifiedRun {
     this.span = parts.span;
     this.slabs = parts.slabs;
     this.blockCrcs = parts.blockCrcs;
-  }
-
-  get bytes(): number {
-    return this.slabs.reduce((sum, slab) => sum + slab.bytes.length, 0);
+    this.bytes = bytesOf(parts.slabs);
   }
 
   retain(): VerifiedRun {
@@ -57,30 +67,32 @@ export function joinRuns(runs: readonly VerifiedRun[]): VerifiedRun {
     if (run.page !== first.page || run.span.first !== next) throw new RangeError('runs are not neighbours');
     next += run.span.count;
   }
-  const blockCrcs = new Uint32Array(runs.reduce((sum, run) => sum + run.blockCrcs.length, 0));
+  const slabs: Slab[] = [];
+  for (const run of runs) slabs.push(...run.slabs);
+  const blockCrcs = new Uint32Array(blocksOf(slabs));
   let block = 0;
   for (const run of runs) {
     blockCrcs.set(run.blockCrcs, block);
     block += run.blockCrcs.length;
   }
   const span = { first: first.span.first, count: next - first.span.first };
-  return new VerifiedRun(KEY, { page: first.page, span, slabs: runs.flatMap((run) => run.slabs), blockCrcs });
+  return new VerifiedRun(KEY, { page: first.page, span, slabs, blockCrcs });
 }
 
 /** CRCs of the check blocks of the slabs, and of each slab, in one pass over the bytes. */
-function checksum(slabs: readonly Slab[]): { blockCrcs: Uint32Array; granuleCrcs: Uint32Array } {
-  const blockCrcs = new Uint32Array(slabs.reduce((sum, slab) => sum + blockCount(slab.bytes.length), 0));
-  const granuleCrcs = new Uint32Array(slabs.length);
+function checksum(slabs: readonly Slab[]): { blockCrcs: Uint32Array; granuleCrcs: readonly number[] } {
+  const blockCrcs = new Uint32Array(blocksOf(slabs));
+  const granuleCrcs: number[] = [];
   let block = 0;
-  for (const [index, slab] of slabs.entries()) {
+  for (const { bytes } of slabs) {
     let granuleCrc = 0;
-    for (let off = 0; off < slab.bytes.length; off += CHECK_BLOCK_BYTES) {
-      const bytes = slab.bytes.subarray(off, off + CHECK_BLOCK_BYTES);
-      const crc = crc32c(bytes);
+    for (let off = 0; off < bytes.length; off += CHECK_BLOCK_BYTES) {
+      const part = bytes.subarray(off, off + CHECK_BLOCK_BYTES);
+      const crc = crc32c(part);
       blockCrcs[block++] = crc;
-      granuleCrc = off === 0 ? crc : crc32cCombine(granuleCrc, crc, bytes.length);
+      granuleCrc = off === 0 ? crc : crc32cCombine(granuleCrc, crc, part.length);
     }
-    granuleCrcs[index] = granuleCrc;
+    granuleCrcs.push(granuleCrc);
   }
   return { blockCrcs, granuleCrcs };
 }
@@ -102,18 +114,19 @@ function corrupt(page: Page, what: string, expected: number, actual: number): Se
  */
 export function verifyRun(page: Page, span: GranuleSpan, slabs: readonly Slab[]): VerifiedRun {
   if (slabs.length !== span.count) throw new RangeError('one slab a granule');
-  for (const [index, slab] of slabs.entries()) {
-    if (slab.bytes.length !== granuleLength(page, span.first + index)) throw new RangeError('slab length');
+  for (let index = 0; index < slabs.length; index += 1) {
+    if (slabs[index]!.bytes.length !== granuleLength(page, span.first + index)) throw new RangeError('slab length');
   }
   const { blockCrcs, granuleCrcs } = checksum(slabs);
   if (page.kind === 'checked') {
     if (page.granuleCrcs) {
-      for (const [index, actual] of granuleCrcs.entries()) {
+      for (let index = 0; index < granuleCrcs.length; index += 1) {
+        const actual = granuleCrcs[index]!;
         const expected = page.granuleCrcs[span.first + index]!;
         if (actual !== expected) throw corrupt(page, `granule ${span.first + index}`, expected, actual);
       }
     } else {
-      if (span.first !== 0 || slabs.reduce((sum, slab) => sum + slab.bytes.length, 0) !== page.len) {
+      if (span.first !== 0 || bytesOf(slabs) !== page.len) {
         throw new RangeError('a page without granule CRCs can only be verified whole');
       }
       let actual = granuleCrcs[0]!;

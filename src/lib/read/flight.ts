@@ -174,9 +174,10 @@ export class Flight {
   }
 
   #deliver({ listener, span }: Joined, run: VerifiedRun): void {
-    for (const [index, slab] of run.slabs.entries()) {
-      const granule = run.span.first + index;
-      if (granule >= span.first && granule < span.first + span.count) listener.onGranule(granule, slab);
+    const first = Math.max(span.first, run.span.first);
+    const end = Math.min(span.first + span.count, run.span.first + run.span.count);
+    for (let granule = first; granule < end; granule += 1) {
+      listener.onGranule(granule, run.slabs[granule - run.span.first]!);
     }
   }
 }
@@ -210,9 +211,10 @@ export class FlightTable {
 
   remove(flight: Flight): void {
     const { key } = flight.filePage;
-    const left = (this.#byPage.get(key) ?? []).filter((other) => other !== flight);
-    if (left.length > 0) this.#byPage.set(key, left);
-    else this.#byPage.delete(key);
+    const flights = this.#byPage.get(key) ?? [];
+    const at = flights.indexOf(flight);
+    if (at >= 0) flights.splice(at, 1);
+    if (flights.length === 0) this.#byPage.delete(key);
     this.#landed += 1;
   }
 }
