@@ -26,6 +26,8 @@ interface Batch {
 
 /** A reason of its own would be made, with its stack, for each GET. */
 const PROMOTED = new SeekfsError('interrupted', 'a demand read waits for it');
+/** Of all GETs that a demand read waits for from the start: a signal costs as much as the rest of what is set up for one. */
+const PROMOTED_ALREADY = AbortSignal.abort(PROMOTED);
 
 function planned({ flights, limits }: Batch): PlannedGet<Flight>[] {
   return planGets(flights, { ...limits, atomic: true });
@@ -68,9 +70,11 @@ export class Fetcher {
         await work;
       } catch (error) {
         for (const flight of flights) flight.end({ kind: 'failed', error: wrapSystemError(error, 'fetch') });
+      } finally {
+        this.#running.delete(running);
       }
     };
-    const running = guarded().finally(() => this.#running.delete(running));
+    const running = guarded();
     this.#running.add(running);
   }
 
@@ -84,7 +88,7 @@ export class Fetcher {
 
   async #get(get: PlannedGet, flights: readonly Flight[], lane: Lane): Promise<void> {
     const controller = new AbortController();
-    const promotion = new AbortController();
+    const promotion = flights.some(({ demand }) => demand) ? undefined : new AbortController();
     const endAll = (error: SeekfsError): void => {
       for (const flight of flights) flight.end({ kind: 'failed', error });
     };
@@ -100,15 +104,15 @@ export class Fetcher {
           abort(abandoned());
         }
       };
-      flight.onDemand = (): void => promotion.abort(PROMOTED);
+      if (promotion) flight.onDemand = (): void => promotion.abort(PROMOTED);
     }
-    if (flights.some((flight) => flight.demand)) promotion.abort(PROMOTED);
     if (flights.every((flight) => flight.abandoned)) abort(abandoned());
     if (this.#closing.signal.aborted) abort(abortError(this.#closing.signal));
     try {
       throwIfAborted(controller.signal);
       const store = await this.#deps.store();
-      await this.#request(store, { get, flights, lane, signal: controller.signal, promotion: promotion.signal });
+      const signals = { signal: controller.signal, promotion: promotion?.signal ?? PROMOTED_ALREADY };
+      await this.#request(store, { get, flights, lane, ...signals });
       // Not made, with its stack, for each GET.
       if (flights.some((flight) => !flight.ended)) {
         const { storageKey } = flights[0]!.filePage.file;
