@@ -4,10 +4,10 @@
 //
 //   owners/<id>       one a process, made at its first claim: JSON of its ProcessIdentity. Written again as a heartbeat
 //                     while it holds claims.
-//   <hash>.<g>        a claim: a hard link to its owner's file, so that taking one is a single atomic call and every
+//   <name>.<g>        a claim: a hard link to its owner's file, so that taking one is a single atomic call and every
 //                     claim shows its owner's identity and heartbeat. g counts the owners that were given up: who finds
 //                     the owner of g dead or stuck links g + 1, which link(2) grants to one process only.
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { systemClock, type Clock } from '../base/clock.ts';
 import { systemErrorCode, throwIfAborted } from '../base/errors.ts';
@@ -32,6 +32,8 @@ const POLL_DELAY_MS = 2;
 const POLL_DELAY_MS_MAX = 25;
 const LIVENESS_INTERVAL_MS = 200;
 const GENERATIONS_MAX = 8;
+/** Claims that are released within so long are removed together: for each alone a thread of the pool would have to wake up. */
+const RELEASE_DELAY_MS = 5;
 const MTIME_GRAIN_MS = 100;
 /** Longer than anybody waits. */
 const LEFTOVER_AGE_MS = 600_000;
@@ -57,6 +59,12 @@ export interface ClaimsOptions {
   readonly silenceMsMax?: number | undefined;
 }
 
+interface HeldClaim {
+  readonly path: string;
+  readonly name: string;
+  readonly generation: number;
+}
+
 interface Owner {
   readonly path: string;
   readonly file: DiskFile;
@@ -70,7 +78,10 @@ export class Claims {
   readonly #clock: Clock;
   #owner: Promise<Owner | undefined> | undefined;
   #held = 0;
-  readonly #releasing = new Set<Promise<void>>();
+  /** Still on disk. */
+  readonly #released: HeldClaim[] = [];
+  #removing: Promise<void> | undefined;
+  readonly #closing = new AbortController();
   #beat: NodeJS.Timeout | undefined;
   #beating: Promise<void> = Promise.resolve();
   #broken = false;
@@ -83,7 +94,7 @@ export class Claims {
   }
 
   /**
-   * Claims whatever `name` names, unless another process has it. Where claims do not work (a read-only directory, no
+   * Claims whatever `name`, which a file may have, names, unless another process has it. Where claims do not work (a read-only directory, no
    * hard links) everything is granted.
    * @param from the generation to begin with: one more than that of an owner that `wait` gave up
    */
@@ -110,7 +121,7 @@ export class Claims {
       }
       this.#held += 1;
       this.#beat ??= setInterval(() => this.#heartbeat(owner), HEARTBEAT_INTERVAL_MS).unref();
-      return { kind: 'taken', release: this.#releaser(path, { name, generation: from }) };
+      return { kind: 'taken', release: this.#releaser({ path, name, generation: from }) };
     } catch (error) {
       this.#giveUp(error);
       return NO_CLAIM;
@@ -173,7 +184,8 @@ export class Claims {
   /** To be called when every claim is released. */
   async close(): Promise<void> {
     const owner = await this.#owner;
-    while (this.#releasing.size > 0) await Promise.all(this.#releasing);
+    this.#closing.abort();
+    while (this.#removing) await this.#removing;
     clearInterval(this.#beat);
     await this.#beating;
     this.#broken = true;
@@ -183,8 +195,7 @@ export class Claims {
   }
 
   #path(name: string, generation: number): string {
-    const hash = createHash('sha256').update(name).digest('hex').slice(0, 32);
-    return join(this.#options.directoryPath, `${hash}.${generation}`);
+    return join(this.#options.directoryPath, `${name}.${generation}`);
   }
 
   async #register(): Promise<Owner | undefined> {
@@ -244,22 +255,30 @@ export class Claims {
     for (const path of dead.values()) await disk.remove(path).catch(() => undefined);
   }
 
-  #releaser(path: string, claim: { readonly name: string; readonly generation: number }): () => void {
+  #releaser(claim: HeldClaim): () => void {
     let isHeld = true;
     return () => {
       if (!isHeld) return;
       isHeld = false;
-      const releasing = this.#release(path, claim).finally(() => this.#releasing.delete(releasing));
-      this.#releasing.add(releasing);
+      this.#held -= 1;
+      if (this.#held === 0) {
+        clearInterval(this.#beat);
+        this.#beat = undefined;
+      }
+      this.#released.push(claim);
+      this.#removing ??= this.#removeReleased();
     };
   }
 
-  async #release(path: string, { name, generation }: { name: string; generation: number }): Promise<void> {
-    this.#held -= 1;
-    if (this.#held === 0) {
-      clearInterval(this.#beat);
-      this.#beat = undefined;
+  async #removeReleased(): Promise<void> {
+    while (this.#released.length > 0) {
+      await this.#clock.sleep(RELEASE_DELAY_MS, this.#closing.signal).catch(() => undefined);
+      await Promise.all(this.#released.splice(0).map((claim) => this.#remove(claim)));
     }
+    this.#removing = undefined;
+  }
+
+  async #remove({ path, name, generation }: HeldClaim): Promise<void> {
     // Our own first: while it is there nobody can take a lower one, whose owners were given up.
     await this.#options.disk.remove(path).catch(() => undefined);
     for (let at = generation - 1; at >= 0; at -= 1) {

@@ -1,10 +1,12 @@
 // Single-flight between the processes of a host: sorts flights into those that this process may fetch and those that
 // another one is fetching already, and waits for the latter. Holds no claim while it waits, other than for flights whose
 // requests have begun. Used by the fetcher.
+import { createHash } from 'node:crypto';
 import { abortError, SeekfsError, wrapSystemError } from '../base/errors.ts';
 import type { Claims } from '../cache/claims.ts';
 import type { PageCache } from '../cache/page-cache.ts';
 import type { Flight } from './flight.ts';
+import type { FilePage } from './pages.ts';
 
 /**
  * Longer spans claim their page: large fetches take few claims, and small reads do not wait for each other. A page's
@@ -19,12 +21,23 @@ interface Foreign {
   readonly generation: number;
 }
 
+/** Of pages that were claimed before: they are so for each GET. */
+const pageNames = new WeakMap<FilePage, string>();
+
+function pageNameOf(filePage: FilePage): string {
+  const known = pageNames.get(filePage);
+  if (known) return known;
+  const name = createHash('sha256').update(filePage.key).digest('hex').slice(0, 32);
+  pageNames.set(filePage, name);
+  return name;
+}
+
 /** Claims by name: one of the whole page, or one for each granule. */
 function namesOf(flight: Flight): { readonly own: readonly string[]; readonly page: string; readonly whole: boolean } {
   const { filePage, span } = flight;
-  const page = filePage.key;
+  const page = pageNameOf(filePage);
   const whole = filePage.whole || span.count > GRANULE_CLAIMS_MAX;
-  const own = whole ? [page] : Array.from({ length: span.count }, (_, index) => `${page} ${span.first + index}`);
+  const own = whole ? [page] : Array.from({ length: span.count }, (_, index) => `${page}-${span.first + index}`);
   return { own, page, whole };
 }
 

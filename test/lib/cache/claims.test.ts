@@ -71,6 +71,32 @@ describe('a claim', () => {
     expect(await disk.list('/claims/owners')).toHaveLength(1);
   });
 
+  test('goes together with others a moment after its release, and at once where the process closes', async () => {
+    const inner = new CrashDisk();
+    const disk = new FaultDisk(inner);
+    const { open, clock } = host({ disk });
+    const { claims } = open();
+    const take = async (name: string): Promise<() => void> => {
+      const answer = await claims.take(name);
+      if (answer.kind !== 'taken') throw new Error(`${name} is foreign`);
+      return answer.release;
+    };
+    const releases = await Promise.all(['one', 'two', 'last'].map(take));
+    for (const release of releases.slice(0, 2)) release();
+    expect(clock.sleeping).toBe(1);
+    expect(disk.count('remove')).toBe(0);
+    clock.advance(5);
+    await Promise.all(['one', 'two'].map((name) => passTime(clock, claims.wait(name, 0, never))));
+    expect([await claims.isTaken('one'), await claims.isTaken('two'), await claims.isTaken('last')]).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    releases[2]!();
+    await claims.close();
+    expect(await inner.list('/claims')).toEqual(['owners']);
+  });
+
   test('of a dead process is given up at once, and one process gets the next generation', async () => {
     const { open, dead, clock, disk } = host();
     const [a, b, c] = [open(), open(), open()];
