@@ -10,10 +10,11 @@ import { SLAB_BYTES, type Lane, type MemoryGovernor, type Slab } from '../base/m
 import type { Cell } from '../base/metrics.ts';
 import type { Semaphore } from '../base/semaphore.ts';
 import type { PageCache, Presence } from '../cache/page-cache.ts';
-import { granuleCount, granuleLength, granulesOf, GRANULE_BYTES, type GranuleSpan } from '../page/page.ts';
+import { granuleCount, granuleLength, granulesOf, GRANULE_BYTES } from '../page/page.ts';
 import type { ExhaustedBudget } from '../objectstore/object-store.ts';
 import type { Fetcher } from './fetcher.ts';
 import type { Flight, FlightHooks, FlightTable } from './flight.ts';
+import { HeldSlabs } from './held-slabs.ts';
 import { LoadSize } from './load-size.ts';
 import type { FilePage, PagePiece } from './pages.ts';
 import { ChainedSource, FlightSource, LateSource, PromisedSource, type SlabSource } from './piece.ts';
@@ -173,7 +174,7 @@ export class Loader {
     }
     const { table } = this.#deps;
     const look = async (): Promise<Presences> => (attempt === 0 ? this.#presences(pieces) : new Map());
-    const slabs = new Map<string, Slab>();
+    const slabs = new HeldSlabs();
     try {
       let { landed } = table;
       let presences = await look();
@@ -184,9 +185,7 @@ export class Loader {
       for (let looks = 0; ; looks += 1) {
         const lacking = this.#missing(pieces, presences, slabs);
         if (lacking.length === 0) break;
-        const acquired = await this.#acquire(lacking, options);
-        if (!acquired) return undefined;
-        for (const [key, slab] of acquired) slabs.set(key, slab);
+        if (!(await this.#acquire(lacking, options, slabs))) return undefined;
         // Nothing landed or failed meanwhile: what others have begun can only be less to fetch.
         if (table.landed === landed) break;
         // While this looked or waited, others fetched the same, perhaps: what landed is in the cache, what has begun is joined,
@@ -203,7 +202,7 @@ export class Loader {
       if (options.lane === 'demand') this.#deps.saved.joined.value += joined.size;
       return sources;
     } finally {
-      for (const slab of slabs.values()) slab.release();
+      slabs.release();
     }
   }
 
@@ -226,40 +225,41 @@ export class Loader {
   }
 
   /** Spans that are neither in the cache nor in flight nor held, rounded, each granule once, with the order of first need. */
-  #missing(pieces: readonly PagePiece[], presences: Presences, held?: ReadonlyMap<string, Slab>): WantedSpan[] {
+  #missing(pieces: readonly PagePiece[], presences: Presences, held?: HeldSlabs): WantedSpan[] {
     const { table, quantumBytes } = this.#deps;
     const pages = new Map<string, Missing>();
-    for (const [index, piece] of pieces.entries()) {
+    for (let index = 0; index < pieces.length; index += 1) {
+      const piece = pieces[index]!;
       const { filePage } = piece;
       const { page, key } = filePage;
       const presence = presences.get(key);
       if (presence?.complete) continue;
       const absent = (granule: number): boolean => !presence?.has(granule) && !table.find(filePage, granule);
-      for (const granule of granules(granulesOf(piece))) {
+      const wanted = granulesOf(piece);
+      for (let granule = wanted.first; granule < wanted.first + wanted.count; granule += 1) {
         if (!absent(granule)) continue;
         let missing = pages.get(key);
         if (!missing) pages.set(key, (missing = { filePage, needs: new Map() }));
         const grown = filePage.whole
           ? { first: 0, count: granuleCount(page) }
           : roundToQuantum(page, { first: granule, count: 1 }, quantumBytes);
-        for (const other of granules(grown)) {
+        for (let other = grown.first; other < grown.first + grown.count; other += 1) {
           if (!missing.needs.has(other) && (filePage.whole || absent(other))) missing.needs.set(other, index);
         }
       }
     }
     return [...pages.values()].flatMap(({ filePage, needs }) => {
-      const lacking = [...needs.keys()].filter((granule) => !held?.has(slabKey(filePage, granule)));
+      const lacking = [...needs.keys()].filter((granule) => !held?.has(filePage, granule));
       return spansOf(lacking.sort((a, b) => a - b)).map((span) => ({ filePage, span, needs }));
     });
   }
 
-  async #acquire(wanted: readonly WantedSpan[], options: LoadOptions): Promise<Map<string, Slab> | undefined> {
+  /** Adds a slab for each granule to those held. @returns false where the speculation lane is refused */
+  async #acquire(wanted: readonly WantedSpan[], options: LoadOptions, held: HeldSlabs): Promise<boolean> {
     const { memory } = this.#deps;
-    const keys: string[] = [];
     const lengths: number[] = [];
     for (const { filePage, span } of wanted) {
-      for (const granule of granules(span)) {
-        keys.push(slabKey(filePage, granule));
+      for (let granule = span.first; granule < span.first + span.count; granule += 1) {
         lengths.push(granuleLength(filePage.page, granule));
       }
     }
@@ -274,13 +274,20 @@ export class Loader {
     }
     const request = { lane: options.refusable ? 'speculation' : 'demand', signal: options.signal } as const;
     const slabs = await (isPacked ? acquirePacked(memory, lengths, request) : memory.acquire(lengths, request));
-    return slabs && new Map(slabs.map((slab, index) => [keys[index]!, slab]));
+    if (!slabs) return false;
+    let next = 0;
+    for (const { filePage, span } of wanted) {
+      for (let granule = span.first; granule < span.first + span.count; granule += 1) {
+        held.add(filePage, granule, slabs[next++]!);
+      }
+    }
+    return true;
   }
 
   /** Moves the slabs of the wanted spans into flights, and the flights to the fetcher. @returns those flights */
   #begin(
     wanted: readonly WantedSpan[],
-    slabs: Map<string, Slab>,
+    slabs: HeldSlabs,
     options: LoadOptions & { readonly unclaimed: boolean },
   ): readonly Flight[] {
     if (wanted.length === 0) return [];
@@ -289,10 +296,7 @@ export class Loader {
     const flights: Flight[] = [];
     for (const get of planGets(wanted, limits)) {
       for (const { want, span } of get.parts) {
-        const keys = granules(span).map((granule) => slabKey(want.filePage, granule));
-        const taken = keys.map((key) => slabs.get(key)!);
-        for (const key of keys) slabs.delete(key);
-        flights.push(table.begin(hooks, { filePage: want.filePage, span }, taken));
+        flights.push(table.begin(hooks, { filePage: want.filePage, span }, slabs.take(want.filePage, span)));
       }
     }
     const { lane, unclaimed } = options;
@@ -352,12 +356,4 @@ export class Loader {
       return forced![0]!.source;
     });
   }
-}
-
-function granules(span: GranuleSpan): number[] {
-  return Array.from({ length: span.count }, (_, index) => span.first + index);
-}
-
-function slabKey(filePage: FilePage, granule: number): string {
-  return `${granule} ${filePage.key}`;
 }

@@ -100,13 +100,19 @@ function planObject<W extends WantedSpan>(wanted: readonly W[], limits: PlanLimi
 export function planGets<W extends WantedSpan>(wanted: readonly W[], limits: PlanLimits): PlannedGet<W>[] {
   const objects = new Map<string, W[]>();
   const places = new Map<W, number>();
-  for (const [place, want] of wanted.entries()) {
-    const { storageKey, etag } = want.filePage.file;
-    const object = JSON.stringify([storageKey, etag]);
-    const spans = objects.get(object);
-    if (spans) spans.push(want);
-    else objects.set(object, [want]);
-    places.set(want, place);
+  let last: W | undefined;
+  let spans: W[] = [];
+  for (const want of wanted) {
+    const { file } = want.filePage;
+    // Neighbours are of one file, mostly.
+    if (file !== last?.filePage.file) {
+      const object = JSON.stringify([file.storageKey, file.etag]);
+      spans = objects.get(object) ?? [];
+      if (spans.length === 0) objects.set(object, spans);
+    }
+    spans.push(want);
+    last = want;
+    places.set(want, places.size);
   }
   const needOf = ({ want, span }: PlannedPart<W>): number => {
     if (!want.needs) return places.get(want)!;
@@ -117,7 +123,7 @@ export function planGets<W extends WantedSpan>(wanted: readonly W[], limits: Pla
     return least;
   };
   return [...objects.values()]
-    .flatMap((spans) => planObject(spans, limits))
+    .flatMap((object) => planObject(object, limits))
     .map((get) => ({ get, need: get.parts.reduce((least, part) => Math.min(least, needOf(part)), Infinity) }))
     .sort((a, b) => a.need - b.need || a.get.objectOff - b.get.objectOff)
     .map(({ get }) => get);
