@@ -73,8 +73,10 @@ export class PlainHttp implements GetDispatcher {
     if (this.#destroyed) exchange.fail(closed());
     else if (!isSendable(request)) exchange.fail(new HttpError('ERR_HTTP_REQUEST', 'a field that cannot be sent'));
     if (exchange.over) return;
-    this.#waiting.add(exchange);
-    this.#pump();
+    // While others wait there is none.
+    const connection = this.#connection(request.origin);
+    if (connection) connection.send(exchange);
+    else this.#waiting.add(exchange);
   }
 
   async destroy(): Promise<void> {
@@ -85,17 +87,18 @@ export class PlainHttp implements GetDispatcher {
 
   #pump(): void {
     for (const exchange of this.#waiting) {
-      // The one that was used last: others may have been idle for too long.
-      const connection =
-        this.#idle.pop() ?? (this.#open.size < this.#options.connectionsMax && this.#connect(exchange));
+      const connection = this.#connection(exchange.request.origin);
       if (!connection) return;
       this.#waiting.delete(exchange);
       connection.send(exchange);
     }
   }
 
-  #connect({ request }: Exchange): Connection {
-    const connection: Connection = new Connection(request.origin, this.#buffer, {
+  #connection(origin: string): Connection | undefined {
+    // The one that was used last: others may have been idle for too long.
+    const idle = this.#idle.pop();
+    if (idle || this.#open.size >= this.#options.connectionsMax) return idle;
+    const connection: Connection = new Connection(origin, this.#buffer, {
       ...this.#options.timeouts,
       onFree: () => {
         this.#idle.push(connection);
