@@ -1,3 +1,3 @@
 #!/usr/bin/env node
-import { createRequire } from 'node:module';
-await createRequire(import.meta.url)('../dist/lean/start.cjs').run(process.argv.slice(2), import.meta.url);
+const path = require('node:path');
+void require('../dist/lean/start.cjs').run(process.argv.slice(2), path.dirname(__dirname));

@@ -4,11 +4,11 @@ import { commandFirst } from './argument-order.ts';
 import { leanCommand } from './lean-start.ts';
 import { runProcess } from './main.ts';
 
-/** Runs the command line and ends the process with its status. */
-export async function run(words: string[], importMetaUrl: string): Promise<never> {
+/** Runs the command line and ends the process with its status. `packageRoot`: the directory of package.json. */
+export async function run(words: string[], packageRoot: string): Promise<never> {
   const argv = commandFirst(words);
   const lean = leanCommand(argv);
   if (lean) return runProcess(argv, lean);
   const { runOclif } = await import('./oclif.ts');
-  return runOclif(argv, importMetaUrl);
+  return runOclif(argv, packageRoot);
 }

@@ -207,7 +207,7 @@ export class GetGate {
       next.grant();
     }
     this.#show();
-    if (this.#next()) void this.#pumpLater();
+    if (this.#next()) this.#pumpLater();
   }
 
   #next(): Waiter | undefined {
@@ -220,7 +220,7 @@ export class GetGate {
    * One timer for all: until the next token, or the next deadline where only the cap is in the way. What was to wait for
    * the cap may have to wait for a token by now, which comes sooner.
    */
-  async #pumpLater(): Promise<void> {
+  #pumpLater(): void {
     if (this.#closed) return;
     const nowMs = this.#clock.monotonicMs();
     const isCapped = this.#inflight >= this.#inflightMax;
@@ -236,13 +236,11 @@ export class GetGate {
     this.#timer.abort();
     const timer = (this.#timer = new AbortController());
     this.#wakesAtMs = nowMs + delayMs;
-    try {
-      await this.#clock.sleep(delayMs, timer.signal);
-    } catch {
-      return;
-    }
-    this.#wakesAtMs = Infinity;
-    this.#pump();
+    const wake = (): void => {
+      this.#wakesAtMs = Infinity;
+      this.#pump();
+    };
+    void this.#clock.sleep(delayMs, timer.signal).then(wake, () => undefined);
   }
 
   #refuseLate(): void {

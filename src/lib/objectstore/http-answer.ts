@@ -120,16 +120,15 @@ export class AnswerParser {
     const length = bytes.indexOf('\r\n\r\n');
     if (length > HEAD_BYTES_MAX || (length < 0 && bytes.length > HEAD_BYTES_MAX)) throw malformed('too long a head');
     if (length < 0) return 0;
-    const [first, ...lines] = bytes.toString('latin1', 0, length).split('\r\n');
-    const line = STATUS_LINE.exec(first!);
-    if (!line) throw malformed('no status line');
-    const minor = line[1];
-    const status = Number(line[2]);
+    const lines = bytes.toString('latin1', 0, length).split('\r\n');
+    const first = STATUS_LINE.exec(lines[0]!);
+    if (!first) throw malformed('no status line');
+    const status = Number(first[2]);
     if (status < 100 || status === 101) throw malformed(`status ${status}`);
     const fields = parseFields(lines);
     if (status < 200) return length + 4;
     this.#state = this.#bodyOf(status, fields);
-    const persistent = isKept(minor === '1', fields['connection']) && this.#state !== 'until end';
+    const persistent = isKept(first[1] === '1', fields['connection']) && this.#state !== 'until end';
     this.#sink.onHead({ status, fields, persistent });
     if (this.#state === 'counted' && this.#left === 0) this.#state = 'over';
     return length + 4;
@@ -179,11 +178,12 @@ function isKept(isCurrent: boolean, connection: string | undefined): boolean {
   return isCurrent ? !options.includes('close') : options.includes('keep-alive');
 }
 
+/** Of all lines but the first. */
 function parseFields(lines: readonly string[]): HttpFields {
   // A name may be "__proto__".
   const fields = Object.create(null) as Record<string, string>;
-  for (const line of lines) {
-    const field = FIELD.exec(line);
+  for (let index = 1; index < lines.length; index += 1) {
+    const field = FIELD.exec(lines[index]!);
     if (!field) throw malformed('a line that is no field');
     const name = field[1]!.toLowerCase();
     const value = field[2]!.trimEnd();

@@ -140,7 +140,7 @@ export class UndiciObjectStore extends ForwardingObjectStore {
     context: S3Context,
     { range, ifMatch, reset }: Sending,
     count: () => void,
-    answer: Pick<UndiciGet, 'accept' | 'write'>,
+    { accept, write }: Pick<UndiciGet, 'accept' | 'write'>,
   ): Promise<ObjectHead> {
     const { key, signal } = request;
     checkKey(key);
@@ -162,7 +162,7 @@ export class UndiciObjectStore extends ForwardingObjectStore {
       const retryable = this.#signed.refused(signed, { storeTimeMs, expired });
       return new SeekfsError(error.code, error.message, { details: error.details, retryable });
     };
-    const handler = new UndiciGetHandler({ ...answer, context, signal, onRefusal });
+    const handler = new UndiciGetHandler({ context, signal, accept, write, onRefusal });
     count();
     const { origin, path } = signed;
     const headers: Record<string, string> = {};
