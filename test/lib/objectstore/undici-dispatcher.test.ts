@@ -1,5 +1,7 @@
 // The ways to a store that are not a plain connection to its address: bucket in the host name, and proxies with tunnels.
 import dns from 'node:dns';
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { KIB } from '../../../src/lib/base/units.ts';
 import type { ObjectStore } from '../../../src/lib/objectstore/object-store.ts';
@@ -102,4 +104,14 @@ describe.each(['sdk', 'undici'] as const)('%s engine', (engine) => {
       expect(server.log).toEqual([]);
     });
   });
+});
+
+test.skipIf(!OPENSSL)('certificates that cannot be read fail a request, and are read anew for the next', async () => {
+  const certificate = await selfSigned(['IP:127.0.0.1']);
+  const server = await serve(certificate);
+  const caFile = join(certificate.directory, 'ca.pem');
+  const store = open(server, 'undici', { caFile });
+  await expect(getRangeBytes(store, 'k', RANGE)).rejects.toMatchObject({ code: 'file_not_found' });
+  await copyFile(certificate.certPath, caFile);
+  expect((await getRangeBytes(store, 'k', RANGE)).equals(patternBytes(RANGE))).toBe(true);
 });
