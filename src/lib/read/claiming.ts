@@ -13,8 +13,11 @@ import type { FilePage } from './pages.ts';
  * claim does not look for claims of its granules, so a large fetch may bring what a small one is bringing just now.
  */
 const GRANULE_CLAIMS_MAX = 4;
-/** Enough for the GETs that are under way at once, few enough that their claims take some milliseconds. */
-const ROUND_FLIGHTS = 64;
+/**
+ * Few enough that their claims take some milliseconds; and what has its claims waits for its turn as a whole GET with its
+ * promises and signals. More at once, or the next while these are sent, made a long cold readv slower.
+ */
+const ROUND_FLIGHTS = 32;
 
 interface Foreign {
   readonly name: string;
