@@ -37,7 +37,7 @@ export async function writeGoldenSegment(disk: Disk, directoryPath: string): Pro
       writtenAtMs: 1_700_000_000_001,
       blockCrcs: Uint32Array.of(crc32c(bytes)),
     };
-    await writer.append(record, [bytes]);
+    await writer.append([{ record, payload: [bytes] }]);
   }
   await writer.seal({ durable: true });
 }

@@ -5,7 +5,7 @@ import type { Cell } from '../base/metrics.ts';
 import type { Random } from '../base/random.ts';
 import type { Disk } from '../disk/disk.ts';
 import { SEGMENT_ID_BYTES, type NewRecord } from '../segment/format.ts';
-import { SegmentWriter } from '../segment/writer.ts';
+import { recordRoomBytes, SegmentWriter, type Append } from '../segment/writer.ts';
 import type { CapacityGuard, Purpose } from './capacity.ts';
 import { DirectPace } from './direct-pace.ts';
 import type { FileKey } from './page-key.ts';
@@ -34,6 +34,11 @@ export interface LogWriterParts {
   readonly onNewSegment?: (() => void) | undefined;
 }
 
+/** A record of a page of this file. */
+export interface PageAppend extends Append {
+  readonly key: FileKey;
+}
+
 interface OpenSegment {
   readonly writer: SegmentWriter;
   readonly segment: Segment;
@@ -52,23 +57,29 @@ export class LogWriter {
   }
 
   /**
-   * Appends a record and indexes it; one call at a time. False where there is no room for it within the bounds.
+   * Appends the first of the records, as many as the open segment takes, in one write, and indexes them; one call at a time.
+   * How many those were: none where there is no room within the bounds. `direct`: past the page cache, where the disk keeps up.
    * @throws system errors of the disk; call `abandon` then
    */
-  async append(key: FileKey, record: NewRecord, payload: readonly Uint8Array[]): Promise<boolean> {
-    const open = await this.#openFor(record);
-    if (!open) return false;
+  async append(
+    appends: readonly PageAppend[],
+    { direct: wantsDirect = this.#parts.readsOnce === true }: { readonly direct?: boolean | undefined } = {},
+  ): Promise<number> {
+    const open = await this.#openFor(appends[0]!.record);
+    if (!open) return 0;
     const { writer, segment } = open;
-    const { clock, set, progress, readsOnce } = this.#parts;
-    const direct = readsOnce === true && this.#pace.allows(record.payloadBytes);
+    const { clock, set, progress } = this.#parts;
+    const fitting = leadingThatFit(appends, writer.roomBytes);
+    const payloadBytes = fitting.reduce((sum, { record }) => sum + record.payloadBytes, 0);
+    const direct = wantsDirect && this.#pace.allows(payloadBytes);
     const beganMs = clock.monotonicMs();
-    const entry = await writer.append(record, payload, { direct });
+    const entries = await writer.append(fitting, { direct });
     this.#appendedAtMs = clock.monotonicMs();
-    if (direct) this.#pace.wrote(record.payloadBytes, this.#appendedAtMs - beganMs);
+    if (direct) this.#pace.wrote(payloadBytes, this.#appendedAtMs - beganMs);
     segment.sizeBytes = segment.scannedTo = writer.position;
-    set.indexEntry(segment, entry, key);
+    for (const [index, entry] of entries.entries()) set.indexEntry(segment, entry, fitting[index]!.key);
     progress.value += 1;
-    return true;
+    return fitting.length;
   }
 
   /** The open segment if the record fits, else another one; undefined where there is no room for one. */
@@ -189,4 +200,13 @@ export class LogWriter {
     await writer.abandon();
     this.#parts.set.disown(segment, undefined);
   }
+}
+
+function leadingThatFit(appends: readonly PageAppend[], roomBytes: number): readonly PageAppend[] {
+  let leftBytes = roomBytes;
+  const tooMuch = appends.findIndex(({ record }) => {
+    leftBytes -= recordRoomBytes(record, record.payloadBytes);
+    return leftBytes < 0;
+  });
+  return tooMuch < 0 ? appends : appends.slice(0, tooMuch);
 }

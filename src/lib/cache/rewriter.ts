@@ -118,7 +118,7 @@ export class Rewriter {
       const item = encodeItem(itemOf(page, span.first));
       const { group } = file;
       const record = { kind: PAGE_RECORD_KIND, group, item, payloadBytes, writtenAtMs: clock.nowMs(), blockCrcs };
-      return (await writer.append(file, record, payload)) ? 'written' : 'no-room';
+      return (await writer.append([{ key: file, record, payload }])) === 1 ? 'written' : 'no-room';
     } finally {
       for (const slab of slabs ?? []) slab.release();
     }

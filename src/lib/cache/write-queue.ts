@@ -6,11 +6,12 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { MemoryGovernor } from '../base/memory.ts';
 import type { Cell, Metrics } from '../base/metrics.ts';
+import { MIB } from '../base/units.ts';
 import { CHECK_BLOCK_BYTES, GRANULE_BYTES, granuleCount } from '../page/page.ts';
 import type { VerifiedRun } from '../page/verified.ts';
-import { recordRoomBytes } from '../segment/writer.ts';
+import { ALIGNED_PAYLOAD_BYTES_MIN, recordRoomBytes } from '../segment/writer.ts';
 import type { CapacityGuard } from './capacity.ts';
-import type { LogWriter } from './log-writer.ts';
+import type { LogWriter, PageAppend } from './log-writer.ts';
 import { encodeItem, ITEM_BYTES, itemOf, PAGE_RECORD_KIND, type FileKeys } from './page-key.ts';
 import { bitsOf, recordsOf } from './pieces.ts';
 import type { SegmentSet } from './segment-set.ts';
@@ -24,6 +25,16 @@ export const WAIT_MS = 5000;
 export const PATIENCE_MS = 30_000;
 /** Errors that do not pass by themselves: nobody waits for their end. */
 const LASTING = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'ENOENT']);
+/**
+ * When so much of the memory waits to be written, the half of it where a reader waits for memory, the page cache does not keep up
+ * with what readers bring: for a while what waits is then written together, many runs at once, and past it.
+ */
+const BEHIND_MEMORY_SHARE = 1 / 2;
+const BEHIND_FOR_MS = 10_000;
+const BURST_BYTES_MIN = 16 * MIB;
+const BURST_BYTES_MAX = 64 * MIB;
+/** The memory of one burst is not free before all of it is written. */
+const BURST_MEMORY_SHARE = 1 / 8;
 const PAUSE_MS_MIN = 500;
 const PAUSE_MS_MAX = 30_000;
 
@@ -66,6 +77,7 @@ export class WriteQueue {
   #pausedFor: 'room' | 'disk' = 'room';
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
   #mayPass = true;
+  #behindUntilMs = Number.NEGATIVE_INFINITY;
   /** Room that what waits, or is written now, takes of segments. */
   #queuedBytes = 0;
   /** When the disk last took something, or was not asked to. */
@@ -77,7 +89,7 @@ export class WriteQueue {
 
   /** Takes the run, retaining it until it is written or given up and calling `onWritten` then, or declines it. */
   offer(run: VerifiedRun, options: OfferOptions = {}): boolean {
-    const { metrics } = this.#parts;
+    const { metrics, memory, clock } = this.#parts;
     const isStalled = this.#stalled && !options.patient;
     const isPaused = this.#isPaused() && !(options.patient && this.#isWorthWaiting());
     if (this.#closed || isStalled || isPaused || this.isTooLarge(run)) {
@@ -88,6 +100,8 @@ export class WriteQueue {
     const roomBytes = this.#roomFor(run);
     this.#runs.push({ run: run.retain(), roomBytes, patient: options.patient, onWritten: options.onWritten });
     this.#queuedBytes += roomBytes;
+    const behindBytes = memory.limitBytes * BEHIND_MEMORY_SHARE;
+    if (this.#queuedBytes >= behindBytes) this.#behindUntilMs = clock.monotonicMs() + BEHIND_FOR_MS;
     this.#working ??= this.#work();
     return true;
   }
@@ -137,7 +151,10 @@ export class WriteQueue {
     const done = new AbortController();
     if (!this.#failing) this.#movedAtMs = this.#parts.clock.monotonicMs();
     void this.#watch(done.signal);
-    for (let next = this.#runs.shift(); next; next = this.#runs.shift()) {
+    while (this.#runs.length > 0) {
+      if (await this.#writeBurst()) continue;
+      const next = this.#runs.shift();
+      if (!next) break;
       try {
         while (!(await this.#tryWrite(next))) await this.#partOfPause();
       } finally {
@@ -147,6 +164,51 @@ export class WriteQueue {
     }
     done.abort();
     this.#working = undefined;
+  }
+
+  /**
+   * Writes many of those that wait together. What cannot be written so goes back to the head of the queue: run by run errors and
+   * want of room are borne.
+   * @returns whether there was a burst, and all of it is written
+   */
+  async #writeBurst(): Promise<boolean> {
+    const { writer, clock } = this.#parts;
+    const burst = this.#takeBurst();
+    if (burst.length === 0) return false;
+    const records = burst.map(({ run }) => this.#missingRecords(run));
+    const appends = records.flat();
+    let done = 0;
+    try {
+      for (let count = 1; count > 0 && done < appends.length; done += count) {
+        count = await writer.append(appends.slice(done), { direct: true });
+        this.#wrote(appends.slice(done, done + count));
+        this.#movedAtMs = clock.monotonicMs();
+      }
+    } catch {
+      await writer.abandon();
+    }
+    let left = done;
+    const begun = records.findIndex(({ length }) => (left -= length) < 0);
+    const written = burst.splice(0, begun < 0 ? burst.length : begun);
+    for (const offered of written) this.#finish(offered);
+    this.#runs.unshift(...burst);
+    this.#stalled = false;
+    return burst.length === 0;
+  }
+
+  /** Takes the runs at the head of the queue that are to be written together; none where they are to be written one by one. */
+  #takeBurst(): Offered[] {
+    const { quotaBytes, memory, clock } = this.#parts;
+    // A quota is looked at run by run.
+    if (quotaBytes < Infinity || this.#isPaused() || clock.monotonicMs() >= this.#behindUntilMs) return [];
+    const bytesMax = Math.min(BURST_BYTES_MAX, memory.limitBytes * BURST_MEMORY_SHARE);
+    let [count, bytes] = [0, 0];
+    for (const { run, patient } of this.#runs) {
+      if (patient || run.bytes < ALIGNED_PAYLOAD_BYTES_MIN || bytes + run.bytes > bytesMax) break;
+      count += 1;
+      bytes += run.bytes;
+    }
+    return bytes < BURST_BYTES_MIN ? [] : this.#runs.splice(0, count);
   }
 
   #finish({ run, roomBytes, onWritten }: Offered): void {
@@ -219,19 +281,31 @@ export class WriteQueue {
     }
   }
 
-  /** Writes the granules of the run that are not there yet, as one record for each stretch of them. */
   async #write(run: VerifiedRun): Promise<void> {
-    const { set, keys, metrics, writer, clock, log } = this.#parts;
-    const { page, span } = run;
-    const key = keys.of(page);
-    const held = bitsOf(recordsOf(set.index, key, page.pageId), granuleCount(page));
-    if (!held.complete && !(await this.#fitsQuota(page.ns, run.bytes))) {
+    const { metrics, writer } = this.#parts;
+    const records = this.#missingRecords(run);
+    if (records.length > 0 && !(await this.#fitsQuota(run.page.ns, run.bytes))) {
       metrics.add('seekfs_l2_declined_total', 1, { reason: 'quota' });
       return;
     }
-    for (const stretch of held.missingRuns(span.first, span.count)) {
+    for (const record of records) {
+      if ((await writer.append([record])) === 0) {
+        this.#pause('room');
+        metrics.add('seekfs_l2_declined_total', 1, { reason: this.#pausedFor });
+        return;
+      }
+      this.#wrote([record]);
+    }
+  }
+
+  /** One for each stretch of granules of the run that are not there yet. */
+  #missingRecords({ page, span, slabs, blockCrcs }: VerifiedRun): PageAppend[] {
+    const { set, keys, clock } = this.#parts;
+    const key = keys.of(page);
+    const held = bitsOf(recordsOf(set.index, key, page.pageId), granuleCount(page));
+    return [...held.missingRuns(span.first, span.count)].map((stretch) => {
       const at = stretch.first - span.first;
-      const payload = run.slabs.slice(at, at + stretch.count).map((slab) => slab.bytes);
+      const payload = slabs.slice(at, at + stretch.count).map((slab) => slab.bytes);
       const payloadBytes = payload.reduce((sum, bytes) => sum + bytes.length, 0);
       const firstBlock = at * (GRANULE_BYTES / CHECK_BLOCK_BYTES);
       const record = {
@@ -240,18 +314,19 @@ export class WriteQueue {
         item: encodeItem(itemOf(page, stretch.first)),
         payloadBytes,
         writtenAtMs: clock.nowMs(),
-        blockCrcs: run.blockCrcs.subarray(firstBlock, firstBlock + Math.ceil(payloadBytes / CHECK_BLOCK_BYTES)),
+        blockCrcs: blockCrcs.subarray(firstBlock, firstBlock + Math.ceil(payloadBytes / CHECK_BLOCK_BYTES)),
       };
-      if (!(await writer.append(key, record, payload))) {
-        this.#pause('room');
-        metrics.add('seekfs_l2_declined_total', 1, { reason: this.#pausedFor });
-        return;
-      }
-      metrics.add('seekfs_l2_written_bytes_total', payloadBytes);
-      if (this.#failing) log.log('info', `the cache in ${set.directoryPath} takes pages again`);
-      this.#failing = false;
-      this.#pauseMs = 0;
-    }
+      return { key, record, payload };
+    });
+  }
+
+  #wrote(appends: readonly PageAppend[]): void {
+    const { set, metrics, log } = this.#parts;
+    if (appends.length === 0) return;
+    for (const { record } of appends) metrics.add('seekfs_l2_written_bytes_total', record.payloadBytes);
+    if (this.#failing) log.log('info', `the cache in ${set.directoryPath} takes pages again`);
+    this.#failing = false;
+    this.#pauseMs = 0;
   }
 
   async #fitsQuota(ns: string, bytes: number): Promise<boolean> {

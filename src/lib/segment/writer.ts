@@ -1,9 +1,9 @@
-// The one writer of one segment file: creates it exclusively, appends records in one write each, seals it with a
+// The one writer of one segment file: creates it exclusively, appends records, several in one write, seals it with a
 // footer. Used by whoever owns a log (the cache's write queue); knows nothing of pages, capacity or other segments.
 import { join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 import { ALIGNMENT_BYTES, copyShared, pageAlignedMemory } from '../base/page-aligned.ts';
-import { KIB } from '../base/units.ts';
+import { KIB, MIB } from '../base/units.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import {
   encodeRecordHead,
@@ -22,7 +22,15 @@ import { formatSegmentName } from './names.ts';
 
 const FOOTER_FIXED_BYTES = 64;
 /** Payloads from this size on begin at a block of the file system, so that they can be written past the page cache. */
-const ALIGNED_PAYLOAD_BYTES_MIN = 256 * KIB;
+export const ALIGNED_PAYLOAD_BYTES_MIN = 256 * KIB;
+/** For the heads of one write past the page cache, each in pages of its own; what is over goes through it. */
+const HEADS_BYTES = MIB;
+
+/** A record, with the buffers that hold its payload. */
+export interface Append {
+  readonly record: NewRecord;
+  readonly payload: readonly Uint8Array[];
+}
 
 export interface SegmentCreation {
   readonly disk: Disk;
@@ -48,8 +56,8 @@ export class SegmentWriter {
   #position: number;
   #busy = false;
   #ended = false;
-  /** Page-aligned, for each head that is written past the page cache. */
-  #head: Buffer | undefined;
+  /** Reused by each write. */
+  #heads: Buffer | undefined;
 
   private constructor(creation: SegmentCreation, openName: string, file: DiskFile, position: number) {
     this.id = creation.id;
@@ -100,37 +108,41 @@ export class SegmentWriter {
   }
 
   /**
-   * Appends in one write, past the page cache where that is asked for and can be; one call at a time. The payload's buffers
+   * Appends in one write, which can go past the page cache where the disk can; one call at a time. The payloads' buffers
    * are only read, and no longer needed afterwards.
    * @throws system errors of the disk; the segment then takes no more records and wants `abandon`
    */
-  async append(
-    record: NewRecord,
-    payload: readonly Uint8Array[],
-    options?: { readonly direct: boolean },
-  ): Promise<RecordEntry> {
+  async append(appends: readonly Append[], options?: { readonly direct: boolean }): Promise<RecordEntry[]> {
     if (this.#ended || this.#busy) throw new Error('the segment takes no record now');
-    const { group, item, payloadBytes } = record;
-    const place = { segmentId: this.id, offset: this.#position };
-    const padding = paddingBytesOf(this.#position + headBytesOf(record, payloadBytes), payloadBytes);
-    const head = encodeRecordHead(record, place, padding);
+    const buffers: Uint8Array[] = [];
+    const entries: RecordEntry[] = [];
+    let [end, headsBytes] = [this.#position, 0];
+    for (const { record, payload } of appends) {
+      const { group, item, payloadBytes } = record;
+      const padding = paddingBytesOf(end + headBytesOf(record, payloadBytes), payloadBytes);
+      const head = encodeRecordHead(record, { segmentId: this.id, offset: end }, padding);
+      if (options?.direct && headsBytes + head.length <= HEADS_BYTES) {
+        this.#heads ??= pageAlignedMemory(HEADS_BYTES);
+        copyShared(this.#heads, headsBytes, head);
+        buffers.push(this.#heads.subarray(headsBytes, headsBytes + head.length), ...payload);
+        headsBytes += Math.ceil(head.length / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
+      } else {
+        buffers.push(head, ...payload);
+      }
+      entries.push({ offset: end, headBytes: head.length, payloadBytes, group, item });
+      end += head.length + payloadBytes;
+    }
     this.#busy = true;
     this.#ended = true;
-    const written = options?.direct ? this.#pageAligned(head) : head;
-    await this.#file.write([written, ...payload], this.#position, options);
+    await this.#file.write(buffers, this.#position, options);
     this.#busy = false;
     this.#ended = false;
-    const entry = { offset: place.offset, headBytes: head.length, payloadBytes, group, item };
-    this.#footer.add(entry);
-    this.#footerBytes += footerBytesOf(record);
-    this.#position += head.length + payloadBytes;
-    return entry;
-  }
-
-  #pageAligned(head: Buffer): Buffer {
-    if (!this.#head || this.#head.length < head.length) this.#head = pageAlignedMemory(head.length);
-    copyShared(this.#head, 0, head);
-    return this.#head.subarray(0, head.length);
+    for (const entry of entries) {
+      this.#footer.add(entry);
+      this.#footerBytes += footerBytesOf(entry);
+    }
+    this.#position = end;
+    return entries;
   }
 
   /**

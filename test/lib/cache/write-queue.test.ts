@@ -4,11 +4,12 @@ import { MIB } from '../../../src/lib/base/units.ts';
 import type { Disk } from '../../../src/lib/disk/disk.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
 import { GRANULE_BYTES } from '../../../src/lib/page/page.ts';
+import { layoutOf } from '../../../src/lib/cache/layout.ts';
 import { PATIENCE_MS, WAIT_MS } from '../../../src/lib/cache/write-queue.ts';
 import { CrashDisk } from '../../support/crash-disk.ts';
 import { FaultDisk } from '../../support/fault-disk.ts';
 import { manualClock } from '../../support/manual-clock.ts';
-import { openTestStore, testPage, verifiedRun } from '../../support/segment-store.ts';
+import { openTestStore, testPage, verifiedRun, type TestStoreOptions } from '../../support/segment-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 let directory: string;
@@ -83,6 +84,139 @@ test.each([
   expect(direct).toEqual([expected]);
   expect(await l2.get(page)).toBeDefined();
   await l2.store.close();
+});
+
+describe('what waits in half of the memory', () => {
+  const RUN_BYTES = 2 * GRANULE_BYTES;
+  const PAGE_RUNS = 32;
+  const MEMORY_BYTES = 128 * MIB;
+  /** As many as are behind; and as many as one burst has. */
+  const BEHIND_RUNS = 256;
+  const BURST_RUNS = 64;
+
+  /** A store with so many runs of two granules, offered in one turn of the event loop. */
+  async function offered(runs: number, options: TestStoreOptions & { patient?: boolean } = {}) {
+    const memory = new MemoryGovernor({ limitBytes: MEMORY_BYTES });
+    const clock = manualClock();
+    const l2 = await openTestStore(directory, { clock, capacityBytes: 4096 * MIB, ...options, memory });
+    const pages = Array.from({ length: Math.ceil(runs / PAGE_RUNS) }, (_, pageId) =>
+      testPage({ pageId, len: PAGE_RUNS * RUN_BYTES }),
+    );
+    const ends = new Map<number, number>();
+    const offer = async (count: number): Promise<void> => {
+      const verified = [];
+      for (let index = 0; index < count; index += 1) {
+        const span = { first: (index % PAGE_RUNS) * 2, count: 2 };
+        verified.push(await verifiedRun(memory, pages[Math.floor(index / PAGE_RUNS)]!, span));
+      }
+      for (const [index, run] of verified.entries()) {
+        const onWritten = (): void => void ends.set(index, (ends.get(index) ?? 0) + 1);
+        expect(l2.store.insert(run, { patient: options.patient, onWritten })).toBe(true);
+        run.release();
+      }
+    };
+    await offer(runs);
+    const resident = async (): Promise<number> => {
+      let found = 0;
+      for (let index = 0; index < runs; index += 1) {
+        const range = { off: (index % PAGE_RUNS) * RUN_BYTES, len: RUN_BYTES };
+        if (await l2.get(pages[Math.floor(index / PAGE_RUNS)]!, range)) found += 1;
+      }
+      return found;
+    };
+    return { l2, memory, clock, ends, offer, resident };
+  }
+
+  const eachOnce = (runs: number): Map<number, number> =>
+    new Map(Array.from({ length: runs }, (_, index) => [index, 1]));
+  const sorted = (ends: ReadonlyMap<number, number>): Map<number, number> =>
+    new Map([...ends].sort(([a], [b]) => a - b));
+
+  test('is written together, a part of the memory at once, and past the page cache', async () => {
+    const { disk, direct } = notingDisk();
+    const { l2, memory, ends, resident } = await offered(BEHIND_RUNS, { disk });
+    await l2.store.drain();
+    expect(direct).toEqual(Array.from({ length: BEHIND_RUNS / BURST_RUNS }, () => true));
+    expect([memory.inUseBytes, sorted(ends)]).toEqual([0, eachOnce(BEHIND_RUNS)]);
+    expect(l2.metrics.get('seekfs_l2_written_bytes_total')).toBe(BEHIND_RUNS * RUN_BYTES);
+    expect(await resident()).toBe(BEHIND_RUNS);
+    await l2.store.close();
+  });
+
+  test('is written so for a while, then run by run again', async () => {
+    const { disk, direct } = notingDisk();
+    const { l2, clock, offer } = await offered(BEHIND_RUNS, { disk });
+    await l2.store.drain();
+    for (const expected of [true, false]) {
+      direct.length = 0;
+      await offer(BURST_RUNS);
+      await l2.store.drain();
+      // Everything is there already.
+      expect(direct).toEqual([]);
+      l2.store.drop(testPage({ pageId: 0, len: PAGE_RUNS * RUN_BYTES }).page, { first: 0, count: 2 * PAGE_RUNS });
+      l2.store.drop(testPage({ pageId: 1, len: PAGE_RUNS * RUN_BYTES }).page, { first: 0, count: 2 * PAGE_RUNS });
+      await offer(BURST_RUNS);
+      await l2.store.drain();
+      expect([...new Set(direct)]).toEqual([expected]);
+      clock.advance(10_000);
+    }
+    await l2.store.close();
+  });
+
+  test.each([
+    ['less waits', BEHIND_RUNS / 2, {}],
+    ['nobody waits for it', BEHIND_RUNS, { patient: true }],
+    ['there is a quota', BEHIND_RUNS, { namespaceQuotaBytes: 4096 * MIB }],
+  ])('is written run by run where %s', async (_, runs, options) => {
+    const { disk, direct } = notingDisk();
+    const { l2, resident } = await offered(runs, { disk, ...options });
+    await l2.store.drain();
+    expect(direct).toEqual(Array.from({ length: runs }, () => false));
+    expect(await resident()).toBe(runs);
+    await l2.store.close();
+  });
+
+  test('fills one segment after the other', async () => {
+    const { l2, memory, ends, resident } = await offered(BEHIND_RUNS, { capacityBytes: 256 * MIB });
+    await l2.store.drain();
+    expect([memory.inUseBytes, sorted(ends)]).toEqual([0, eachOnce(BEHIND_RUNS)]);
+    expect((await nodeDisk.list(layoutOf(directory).segments)).length).toBeGreaterThan(2);
+    expect(await resident()).toBe(BEHIND_RUNS);
+    await l2.store.close();
+    const again = await openTestStore(directory, { capacityBytes: 256 * MIB });
+    expect(await again.get(testPage({ pageId: 7, len: PAGE_RUNS * RUN_BYTES }))).toBeDefined();
+    await again.store.close();
+  });
+
+  test('is all written where a write of many fails once', async () => {
+    const disk = new FaultDisk(nodeDisk);
+    // The header of the segment and the first burst succeed; half of the second is on the disk.
+    disk.fail({ code: 'EIO', operations: ['write'], path: /segments/, skip: 2, times: 1 });
+    const { l2, memory, ends, resident } = await offered(BEHIND_RUNS, { disk });
+    await l2.store.drain();
+    expect(disk.fired).toBe(1);
+    expect([memory.inUseBytes, sorted(ends)]).toEqual([0, eachOnce(BEHIND_RUNS)]);
+    expect(l2.metrics.get('seekfs_l2_declined_total', { reason: 'disk' })).toBe(0);
+    expect(await resident()).toBe(BEHIND_RUNS);
+    await l2.store.close();
+  });
+
+  test.each(['ENOSPC', 'EIO'] as const)(
+    'is given up where the disk fails for good (%s), and what was written is right',
+    async (code) => {
+      const disk = new FaultDisk(nodeDisk);
+      disk.fail({ code, operations: ['write'], path: /segments/, skip: 2 });
+      const { l2, memory, ends, resident } = await offered(BEHIND_RUNS, { disk });
+      await l2.store.drain();
+      expect(disk.fired).toBeGreaterThan(1);
+      expect([memory.inUseBytes, sorted(ends)]).toEqual([0, eachOnce(BEHIND_RUNS)]);
+      expect(l2.metrics.get('seekfs_l2_declined_total', { reason: 'disk' })).toBe(BEHIND_RUNS - BURST_RUNS);
+      expect(l2.metrics.get('seekfs_l2_write_failures_total')).toBe(1);
+      expect(await resident()).toBeLessThanOrEqual(BURST_RUNS);
+      disk.heal();
+      await l2.store.close();
+    },
+  );
 });
 
 describe('the write queue', () => {

@@ -26,7 +26,7 @@ async function segment(): Promise<{ path: string; entries: readonly RecordEntry[
   for (const item of ['first', 'other']) {
     const key = { group: Buffer.from('group'), item: Buffer.from(item) };
     const record = { kind: 1, ...key, payloadBytes: PAYLOAD.length, writtenAtMs: 1, blockCrcs };
-    entries.push(await writer.append(record, [PAYLOAD]));
+    entries.push(...(await writer.append([{ record, payload: [PAYLOAD] }])));
   }
   await writer.seal({ durable: false });
   return { path: join(directoryPath, `${SEGMENT_ID.toString('hex')}.seg`), entries };

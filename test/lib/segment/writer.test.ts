@@ -5,10 +5,10 @@ import { pageAlignedMemory } from '../../../src/lib/base/page-aligned.ts';
 import { seededRandom } from '../../../src/lib/base/random.ts';
 import { KIB, MIB } from '../../../src/lib/base/units.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
-import { BLOCK_BYTES, recordBytes, type NewRecord, type RecordEntry } from '../../../src/lib/segment/format.ts';
+import { BLOCK_BYTES, recordBytes, type RecordEntry } from '../../../src/lib/segment/format.ts';
 import { readBlocks, readRecordHead } from '../../../src/lib/segment/reader.ts';
 import { readFooter, readSegmentHeader, scanRecords } from '../../../src/lib/segment/scan.ts';
-import { recordRoomBytes, SegmentWriter } from '../../../src/lib/segment/writer.ts';
+import { recordRoomBytes, SegmentWriter, type Append } from '../../../src/lib/segment/writer.ts';
 import { FaultDisk } from '../../support/fault-disk.ts';
 
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
@@ -20,12 +20,7 @@ const LARGE = 256 * KIB;
 /** Sizes of payloads on both sides of the one from which they are aligned, whole blocks of the file system and others. */
 const SIZES = [LARGE, 100, LARGE + 1, LARGE, LARGE - 1, MIB, 4 * KIB, LARGE + 4 * KIB, LARGE + 100, LARGE];
 
-interface Appended {
-  readonly record: NewRecord;
-  readonly payload: readonly Buffer[];
-}
-
-function recordOf(payload: Buffer, index: number): Appended {
+function append(payload: Buffer, index: number): Append {
   const blocks = Math.ceil(payload.length / BLOCK_BYTES);
   const blockCrcs = Uint32Array.from({ length: blocks }, (_, block) =>
     crc32c(payload.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES)),
@@ -34,13 +29,13 @@ function recordOf(payload: Buffer, index: number): Appended {
   return { record: { kind: 1, ...key, payloadBytes: payload.length, writtenAtMs: 1, blockCrcs }, payload: [payload] };
 }
 
-/** Records with payloads in page-aligned memory, as slabs are. */
-function recordsOf(sizes: readonly number[]): Appended[] {
+/** Appends in page-aligned memory, as slabs are. */
+function appendsOf(sizes: readonly number[]): Append[] {
   const random = seededRandom(64);
   return sizes.map((size, index) => {
     const payload = pageAlignedMemory(size).subarray(0, size);
     payload.set(random.bytes(size));
-    return recordOf(payload, index);
+    return append(payload, index);
   });
 }
 
@@ -56,9 +51,12 @@ test.each([{ direct: true }, { direct: false }, undefined])(
   'records of all sizes are there as written, %o',
   async (options) => {
     const { writer, directoryPath } = await create();
-    const records = recordsOf(SIZES);
-    const entries: RecordEntry[] = [];
-    for (const { record, payload } of records) entries.push(await writer.append(record, payload, options));
+    const appends = appendsOf(SIZES);
+    const entries = [
+      ...(await writer.append(appends.slice(0, 3), options)),
+      ...(await writer.append(appends.slice(3, 4), options)),
+      ...(await writer.append(appends.slice(4), options)),
+    ];
     const sizeBytes = writer.position;
     const openFile = await nodeDisk.open(join(directoryPath, writer.openName), 'read');
     const from = (await readSegmentHeader(openFile))!.headerBytes;
@@ -75,7 +73,7 @@ test.each([{ direct: true }, { direct: false }, undefined])(
       const head = await readRecordHead(file, { segmentId: ID, ...entry });
       const bytes = Buffer.alloc(entry.payloadBytes);
       expect(await readBlocks(file, head!, 0, [bytes])).toBe(true);
-      expect(bytes.equals(records[index]!.payload[0]!)).toBe(true);
+      expect(bytes.equals(appends[index]!.payload[0]!)).toBe(true);
       const isLarge = entry.payloadBytes >= LARGE;
       if (isLarge) expect((entry.offset + entry.headBytes) % (4 * KIB)).toBe(0);
       expect(recordBytes(entry)).toBeLessThanOrEqual(recordRoomBytes(entry, entry.payloadBytes));
@@ -84,24 +82,34 @@ test.each([{ direct: true }, { direct: false }, undefined])(
   },
 );
 
-test('a record takes one write', async () => {
+test('several records take one write', async () => {
   const { disk, writer } = await create();
-  const [one] = recordsOf([LARGE]);
   const before = disk.count('write');
-  await writer.append(one!.record, one!.payload, { direct: true });
+  await writer.append(appendsOf(SIZES), { direct: true });
   expect(disk.count('write') - before).toBe(1);
   await writer.abandon();
 });
 
 test('a head of several pages is written past the page cache as well', async () => {
   const { writer, directoryPath } = await create();
-  const [small, one] = recordsOf([LARGE, MIB]);
-  await writer.append(small!.record, small!.payload, { direct: true });
-  const record = { ...one!.record, group: Buffer.alloc(8 * KIB, 'g') };
-  const entry = await writer.append(record, one!.payload, { direct: true });
+  const [small, large] = appendsOf([LARGE, MIB]);
+  const record = { ...large!.record, group: Buffer.alloc(8 * KIB, 'g') };
+  const entries = await writer.append([small!, { ...large!, record }], { direct: true });
   const file = await nodeDisk.open(join(directoryPath, writer.openName), 'read');
-  const head = await readRecordHead(file, { segmentId: ID, ...entry });
+  const head = await readRecordHead(file, { segmentId: ID, ...entries[1]! });
   expect(await readBlocks(file, head!, 0, [Buffer.alloc(MIB)])).toBe(true);
+  await file.close();
+  await writer.abandon();
+});
+
+test('more heads than there is aligned room for are written as well', async () => {
+  const { writer, directoryPath } = await create();
+  const appends = appendsOf(Array.from({ length: 100 }, () => 5000));
+  const entries = await writer.append(appends, { direct: true });
+  const file = await nodeDisk.open(join(directoryPath, writer.openName), 'read');
+  const from = entries[0]!.offset;
+  const scanned = await scanRecords(file, { id: ID, sizeBytes: writer.position, from, resync: false });
+  expect(scanned.entries).toHaveLength(100);
   await file.close();
   await writer.abandon();
 });
