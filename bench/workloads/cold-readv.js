@@ -15,14 +15,19 @@ export const title =
 export const issue = 4;
 
 const FILE_BYTES = 384 * 2 ** 20;
+/** More than all memory of the reader: what it writes to its cache must keep up. */
+const LARGE_FILE_BYTES = 1408 * 2 ** 20;
+const LARGE_PAIRS_MAX = 3;
 const BYTES = 256 * 1024;
 const LATENCY_MS = 25;
 const IN_FLIGHT = 128;
-const KEY = 'namespaces/dev/files/big.bin';
 const READER = fileURLToPath(new URL('../harness/cold-reader.js', import.meta.url));
 
 export async function measure({ directory, pairs, row }) {
-  await publishTo(directory, [writeSeededFile(join(directory, 'big.bin'), { bytes: FILE_BYTES, seed: 6 })]);
+  await publishTo(directory, [
+    writeSeededFile(join(directory, 'big.bin'), { bytes: FILE_BYTES, seed: 6 }),
+    writeSeededFile(join(directory, 'large.bin'), { bytes: LARGE_FILE_BYTES, seed: 7 }),
+  ]);
   const origin = await startOrigin(directory, { latencyMs: LATENCY_MS });
   const config = join(directory, 'cold.toml');
   // Neighbours are not fetched together: it is the GETs in flight that are measured.
@@ -31,27 +36,20 @@ export async function measure({ directory, pairs, row }) {
     `[s3]\nengine = "undici"\nendpoint = "${origin.endpoint}"\naccess_key_id = "key"\nsecret_access_key = "secret"\n` +
       `get_budget_per_sec = 100000\nmax_inflight_gets = ${IN_FLIGHT}\nrange_coalesce_max_mib = 0.25\nrange_coalesce_gap_kib = 0\n`,
   );
-  const read = async (by, options) => {
+  const read = async (by, { path = 'big.bin', fileBytes = FILE_BYTES, reads = fileBytes / BYTES, ...options } = {}) => {
     const cache = join(directory, 'cache');
-    const common = {
-      config,
-      cache,
-      endpoint: origin.endpoint,
-      key: KEY,
-      path: 'big.bin',
-      bytes: BYTES,
-      fileBytes: FILE_BYTES,
-    };
-    const text = JSON.stringify({ ...common, inFlight: IN_FLIGHT, by, ...options });
-    const { stdout } = await run(`${quote(process.execPath)} ${quote(READER)} ${quote(text)}`);
+    const file = { key: `namespaces/dev/files/${path}`, path, fileBytes, bytes: BYTES, reads };
+    const common = { config, cache, endpoint: origin.endpoint, inFlight: IN_FLIGHT };
+    const text = JSON.stringify({ ...common, ...file, by, ...options });
+    const { stdout, cpuSeconds } = await run(`${quote(process.execPath)} ${quote(READER)} ${quote(text)}`);
     rmSync(cache, { recursive: true, force: true });
-    return JSON.parse(stdout);
+    return { ...JSON.parse(stdout), cpuSeconds };
   };
   try {
     const rates = await alternate(
       { pairs },
-      () => read('seekfs', { reads: FILE_BYTES / BYTES }),
-      () => read('undici', { reads: FILE_BYTES / BYTES }),
+      () => read('seekfs'),
+      () => read('undici'),
     );
     const allowed = (IN_FLIGHT * BYTES) / 2 ** 20 / (LATENCY_MS / 1000);
     row({
@@ -66,6 +64,22 @@ export async function measure({ directory, pairs, row }) {
       unit: 'ratio',
       ...ratioOf(rates, ({ mibPerSecond }) => mibPerSecond),
       better: 'more',
+    });
+    const large = { path: 'large.bin', fileBytes: LARGE_FILE_BYTES };
+    const sustained = await alternate(
+      { pairs: Math.min(pairs, LARGE_PAIRS_MAX) },
+      () => read('seekfs', large),
+      () => read('undici', large),
+    );
+    row({
+      name: `the same of ${LARGE_FILE_BYTES / 2 ** 20} MiB`,
+      unit: 'MiB/s',
+      ...summary(sustained.a.map(({ mibPerSecond }) => mibPerSecond)),
+      better: 'more',
+      detail: {
+        bareMibPerSecond: median(sustained.b.map(({ mibPerSecond }) => mibPerSecond)),
+        cpuSeconds: median(sustained.a.map(({ cpuSeconds }) => cpuSeconds)),
+      },
     });
     const firsts = await alternate(
       { pairs },

@@ -94,8 +94,9 @@ export class Claims {
   }
 
   /**
-   * Claims whatever `name`, which a file may have, names, unless another process has it. Where claims do not work (a read-only directory, no
+   * Claims whatever `name` names, unless another process has it. Where claims do not work (a read-only directory, no
    * hard links) everything is granted.
+   * @param name one that a file may have
    * @param from the generation to begin with: one more than that of an owner that `wait` gave up
    */
   take(name: string, from = 0): Promise<ClaimAnswer> {
