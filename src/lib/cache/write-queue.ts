@@ -26,8 +26,9 @@ export const PATIENCE_MS = 30_000;
 /** Errors that do not pass by themselves: nobody waits for their end. */
 const LASTING = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'ENOENT']);
 /**
- * When so much of the memory waits to be written, the half of it where a reader waits for memory, the page cache does not keep up
- * with what readers bring: for a while what waits is then written together, many runs at once, and past it.
+ * When so much of the memory waits to be written and a reader waits for memory, the page cache does not keep up with what
+ * readers bring: for a while what waits is then written together, many runs at once, and past it. Sooner it would take the
+ * processor from readers who may have all they want before the memory is full.
  */
 const BEHIND_MEMORY_SHARE = 1 / 2;
 const BEHIND_FOR_MS = 10_000;
@@ -89,7 +90,7 @@ export class WriteQueue {
 
   /** Takes the run, retaining it until it is written or given up and calling `onWritten` then, or declines it. */
   offer(run: VerifiedRun, options: OfferOptions = {}): boolean {
-    const { metrics, memory, clock } = this.#parts;
+    const { metrics } = this.#parts;
     const isStalled = this.#stalled && !options.patient;
     const isPaused = this.#isPaused() && !(options.patient && this.#isWorthWaiting());
     if (this.#closed || isStalled || isPaused || this.isTooLarge(run)) {
@@ -100,8 +101,6 @@ export class WriteQueue {
     const roomBytes = this.#roomFor(run);
     this.#runs.push({ run: run.retain(), roomBytes, patient: options.patient, onWritten: options.onWritten });
     this.#queuedBytes += roomBytes;
-    const behindBytes = memory.limitBytes * BEHIND_MEMORY_SHARE;
-    if (this.#queuedBytes >= behindBytes) this.#behindUntilMs = clock.monotonicMs() + BEHIND_FOR_MS;
     this.#working ??= this.#work();
     return true;
   }
@@ -199,8 +198,11 @@ export class WriteQueue {
   /** Takes the runs at the head of the queue that are to be written together; none where they are to be written one by one. */
   #takeBurst(): Offered[] {
     const { quotaBytes, memory, clock } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    const isBehind = memory.waiting > 0 && this.#queuedBytes >= memory.limitBytes * BEHIND_MEMORY_SHARE;
+    if (isBehind) this.#behindUntilMs = nowMs + BEHIND_FOR_MS;
     // A quota is looked at run by run.
-    if (quotaBytes < Infinity || this.#isPaused() || clock.monotonicMs() >= this.#behindUntilMs) return [];
+    if (quotaBytes < Infinity || this.#isPaused() || nowMs >= this.#behindUntilMs) return [];
     const bytesMax = Math.min(BURST_BYTES_MAX, memory.limitBytes * BURST_MEMORY_SHARE);
     let [count, bytes] = [0, 0];
     for (const { run, patient } of this.#runs) {

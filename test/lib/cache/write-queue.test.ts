@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { MemoryGovernor } from '../../../src/lib/base/memory.ts';
+import { MemoryGovernor, SLAB_BYTES } from '../../../src/lib/base/memory.ts';
 import { MIB } from '../../../src/lib/base/units.ts';
 import type { Disk } from '../../../src/lib/disk/disk.ts';
 import { nodeDisk } from '../../../src/lib/disk/node-disk.ts';
@@ -93,7 +93,7 @@ test.each([
   await l2.store.close();
 });
 
-describe('what waits in half of the memory', () => {
+describe('what waits in half of the memory while a reader waits for more', () => {
   const RUN_BYTES = 2 * GRANULE_BYTES;
   const PAGE_RUNS = 32;
   const MEMORY_BYTES = 128 * MIB;
@@ -106,7 +106,7 @@ describe('what waits in half of the memory', () => {
     testPage({ pageId, path: pageId % 2 ? 'a.bin' : 'b.bin', len: PAGE_RUNS * RUN_BYTES });
 
   /** A store with so many runs of two granules, offered in one turn of the event loop. */
-  async function offered(runs: number, options: TestStoreOptions & { patient?: boolean } = {}) {
+  async function offered(runs: number, options: TestStoreOptions & { patient?: boolean; reader?: boolean } = {}) {
     const memory = new MemoryGovernor({ limitBytes: MEMORY_BYTES });
     const { clock = manualClock() } = options;
     const l2 = await openTestStore(directory, { capacityBytes: 4096 * MIB, ...options, clock, memory });
@@ -118,6 +118,11 @@ describe('what waits in half of the memory', () => {
         const span = { first: (index % PAGE_RUNS) * 2, count: 2 };
         verified.push(await verifiedRun(memory, pages[Math.floor(index / PAGE_RUNS)]!, span));
       }
+      // More than there is: until the first burst is written.
+      const wanted = options.reader === false ? 0 : (MEMORY_BYTES - count * RUN_BYTES) / SLAB_BYTES + 1;
+      const lengths = Array.from({ length: wanted }, () => SLAB_BYTES);
+      const reading = memory.acquire(lengths, { lane: 'demand' });
+      void reading.then((slabs) => slabs?.forEach((slab) => slab.release()));
       for (const [index, run] of verified.entries()) {
         const onWritten = (): void => void ends.set(index, (ends.get(index) ?? 0) + 1);
         expect(l2.store.insert(run, { patient: options.patient, onWritten })).toBe(true);
@@ -175,7 +180,8 @@ describe('what waits in half of the memory', () => {
 
   test.each([
     ['less waits', BEHIND_RUNS / 2, {}],
-    ['nobody waits for it', BEHIND_RUNS, { patient: true }],
+    ['no reader waits', BEHIND_RUNS, { reader: false }],
+    ['nobody waits for what was fetched', BEHIND_RUNS, { patient: true }],
     ['there is a quota', BEHIND_RUNS, { namespaceQuotaBytes: 4096 * MIB }],
   ])('is written run by run where %s', async (_, runs, options) => {
     const { disk, direct } = notingDisk();
