@@ -60,7 +60,6 @@ export interface ClaimsOptions {
 }
 
 interface HeldClaim {
-  readonly path: string;
   readonly name: string;
   readonly generation: number;
 }
@@ -122,7 +121,7 @@ export class Claims {
       }
       this.#held += 1;
       this.#beat ??= setInterval(() => this.#heartbeat(owner), HEARTBEAT_INTERVAL_MS).unref();
-      return { kind: 'taken', release: this.#releaser({ path, name, generation: from }) };
+      return { kind: 'taken', release: this.#releaser({ name, generation: from }) };
     } catch (error) {
       this.#giveUp(error);
       return NO_CLAIM;
@@ -279,10 +278,9 @@ export class Claims {
     this.#removing = undefined;
   }
 
-  async #remove({ path, name, generation }: HeldClaim): Promise<void> {
+  async #remove({ name, generation }: HeldClaim): Promise<void> {
     // Our own first: while it is there nobody can take a lower one, whose owners were given up.
-    await this.#options.disk.remove(path).catch(() => undefined);
-    for (let at = generation - 1; at >= 0; at -= 1) {
+    for (let at = generation; at >= 0; at -= 1) {
       await this.#options.disk.remove(this.#path(name, at)).catch(() => undefined);
     }
   }

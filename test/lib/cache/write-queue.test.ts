@@ -18,6 +18,7 @@ import {
   type TestStoreOptions,
 } from '../../support/segment-store.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
+import { watchedWrites } from '../../support/watched-writes.ts';
 
 let directory: string;
 
@@ -64,19 +65,10 @@ function gatedDisk(): { disk: Disk; open: () => void; writing: Promise<void> } {
 /** A disk that notes of each write of records whether it was to go past the page cache. */
 function notingDisk(): { disk: Disk; direct: (boolean | undefined)[] } {
   const direct: (boolean | undefined)[] = [];
-  const disk: Disk = {
-    ...nodeDisk,
-    open: async (path, mode) => {
-      const file = await nodeDisk.open(path, mode);
-      const write = file.write.bind(file);
-      return Object.assign(file, {
-        write: (...of: Parameters<typeof write>) => {
-          if (of[1] > 0 && mode === 'create') direct.push(of[2]?.direct);
-          return write(...of);
-        },
-      });
-    },
-  };
+  const disk = watchedWrites(nodeDisk, (write, [, position, options], mode) => {
+    if (position > 0 && mode === 'create') direct.push(options?.direct);
+    return write();
+  });
   return { disk, direct };
 }
 
@@ -195,19 +187,10 @@ describe('what waits in half of the memory while a reader waits for more', () =>
   test('goes through the page cache where the disk is the slow one', async () => {
     const { disk, direct } = notingDisk();
     const clock = manualClock();
-    const slow: Disk = {
-      ...disk,
-      open: async (path, mode) => {
-        const file = await disk.open(path, mode);
-        const write = file.write.bind(file);
-        return Object.assign(file, {
-          write: async (...of: Parameters<typeof write>) => {
-            await write(...of);
-            if (of[2]?.direct) clock.advance(400);
-          },
-        });
-      },
-    };
+    const slow = watchedWrites(disk, async (write, [, , options]) => {
+      await write();
+      if (options?.direct) clock.advance(400);
+    });
     const { l2, resident } = await offered(BEHIND_RUNS, { disk: slow, clock });
     await l2.store.drain();
     expect(direct).toEqual([true, false, false, false]);

@@ -12,6 +12,7 @@ import { readFooter, readSegmentHeader, scanRecords } from '../../../src/lib/seg
 import { recordRoomBytes, SegmentWriter, type Append } from '../../../src/lib/segment/writer.ts';
 
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
+import { watchedWrites } from '../../support/watched-writes.ts';
 
 await loadCrc32c();
 
@@ -84,19 +85,10 @@ test.each([{ direct: true }, { direct: false }, undefined])(
 
 test('several records take one write, in which everything that can be is in aligned memory', async () => {
   const written: (readonly Uint8Array[])[] = [];
-  const disk: Disk = {
-    ...nodeDisk,
-    open: async (path, mode) => {
-      const file = await nodeDisk.open(path, mode);
-      const write = file.write.bind(file);
-      return Object.assign(file, {
-        write: (...of: Parameters<typeof write>) => {
-          written.push(of[0]);
-          return write(...of);
-        },
-      });
-    },
-  };
+  const disk = watchedWrites(nodeDisk, (write, [buffers]) => {
+    written.push(buffers);
+    return write();
+  });
   const { writer } = await create(disk);
   written.length = 0;
   await writer.append(appendsOf(SIZES), { direct: true });
